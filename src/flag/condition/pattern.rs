@@ -1,0 +1,44 @@
+//! Regular expressions, compiled once and matched in linear time.
+
+use crate::json::{At, Node, Problems, text};
+use crate::limits;
+use regex_lite::Regex;
+
+/// A compiled regular expression; it is found anywhere in the text unless anchored.
+#[derive(Clone, Debug)]
+pub struct Pattern(Regex);
+
+impl Pattern {
+    /// Reads and compiles a pattern of at most [`limits::PATTERN_LENGTH`] bytes.
+    pub fn read(node: &Node<'_>, at: &At<'_>, problems: &mut Problems) -> Option<Self> {
+        let source = text(node, limits::PATTERN_LENGTH, at, problems)?;
+        match Self::new(source) {
+            Ok(pattern) => Some(pattern),
+            Err(error) => {
+                problems.add(at, format!("not a regular expression: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Compiles a pattern.
+    pub fn new(source: &str) -> Result<Self, regex_lite::Error> {
+        Regex::new(source).map(Self)
+    }
+
+    /// Whether the pattern is found in the text.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+
+    /// The source.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}

@@ -1,0 +1,17 @@
+//! Headgate decides, at the edge, who sees what: feature flags, experiment variants,
+//! stable or canary site, update or not.
+//!
+//! # Layers
+//! Dependencies run one way, from left to right:
+//! `id time limits json <- bucketing <- flag <- {update route event} <- control <- api <- edge`.
+//!
+//! Everything but `edge` is pure: no I/O, no clock, no randomness; all three are arguments.
+//! `edge` is the boundary to the JavaScript shell and the only room with `unsafe` code.
+
+pub mod flag;
+pub mod id;
+pub mod json;
+pub mod limits;
+pub mod route;
+pub mod time;
+pub mod update;

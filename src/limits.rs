@@ -1,0 +1,72 @@
+//! Every bound of the product, with its arithmetic and the platform limit it comes from.
+
+/// Characters in a project or environment key. Both appear in tokens, Durable Object names and
+/// KV keys (512 bytes at most): `snapshot/` + 40 + `.` + 40 + numbers stays below 128.
+pub const SCOPE_KEY_LENGTH: usize = 40;
+/// Characters in the key of a flag, segment, route or channel, and in a variant or rule name.
+pub const KEY_LENGTH: usize = 128;
+/// Nesting depth of any JSON that is read: a flag's conditions nest far less, and 32 frames of
+/// the parser stay below 64 KB of the 1 MiB stack.
+pub const JSON_DEPTH: usize = 32;
+/// Problems reported for one document; the rest are counted.
+pub const PROBLEMS: usize = 100;
+
+/// Bytes of one entity's document. A Durable Object row holds 2 MB; audit keeps before and after
+/// in one row: 2 * 512 KiB + overhead < 2 MB.
+pub const ENTITY_BYTES: usize = 512 * 1024;
+/// Bytes of one environment's snapshot: old plus new plus text must fit the isolate's 96 MiB of
+/// wasm memory beside the caches.
+pub const SNAPSHOT_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of an admin request's body; an import carries a whole environment.
+pub const ADMIN_BODY_BYTES: usize = SNAPSHOT_BYTES + 1024 * 1024;
+/// Bytes of an evaluation request's body (the context).
+pub const CONTEXT_BYTES: usize = 64 * 1024;
+/// Bytes of an event batch after decompression.
+pub const EVENTS_BYTES: usize = 96 * 1024;
+/// Events in one batch.
+pub const EVENTS_BATCH: usize = 500;
+/// Bytes of one queue message: the platform takes 128,000; the envelope needs the rest.
+pub const QUEUE_MESSAGE_BYTES: usize = 120_000;
+
+/// Flags in one environment.
+pub const FLAGS: usize = 20_000;
+/// Segments in one environment.
+pub const SEGMENTS: usize = 2_000;
+/// Variants of one flag.
+pub const VARIANTS: usize = 64;
+/// Rules of one flag.
+pub const RULES: usize = 200;
+/// Prerequisites of one flag.
+pub const PREREQUISITES: usize = 20;
+/// Flags that one evaluation may have to evaluate first, over all levels of prerequisites.
+pub const PREREQUISITE_CLOSURE: usize = 200;
+/// Levels of segments that refer to segments.
+pub const SEGMENT_DEPTH: usize = 8;
+/// Conditions in one rule or segment, over all levels.
+pub const CONDITIONS: usize = 1_000;
+/// Values in one list of a condition.
+pub const LIST_VALUES: usize = 10_000;
+/// Units in a segment's `include` or `exclude`.
+pub const SEGMENT_UNITS: usize = 50_000;
+/// Characters of a regular expression.
+pub const PATTERN_LENGTH: usize = 1_000;
+/// Bytes of free text: descriptions, reasons.
+pub const TEXT_LENGTH: usize = 2_000;
+/// Tags of one flag.
+pub const TAGS: usize = 50;
+/// Distinct attributes that one environment's flags may read.
+pub const ATTRIBUTES: usize = 4_000;
+/// Tokens of one environment.
+pub const TOKENS: usize = 200;
+/// Origins an environment may allow.
+pub const ORIGINS: usize = 50;
+
+/// Bytes of the pointer, read by every isolate about once a second.
+pub const POINTER_BYTES: usize = 4 * 1024;
+/// Items on one page of a list.
+pub const PAGE_ITEMS: usize = 200;
+
+const _: () = assert!(2 * ENTITY_BYTES + 64 * 1024 < 2_000_000, "audit row fits a row");
+const _: () = assert!(QUEUE_MESSAGE_BYTES < 128_000, "queue message fits");
+const _: () = assert!(EVENTS_BYTES < QUEUE_MESSAGE_BYTES, "a batch fits one message");
+const _: () = assert!(PREREQUISITES <= PREREQUISITE_CLOSURE);
