@@ -8,6 +8,7 @@
 //! Everything but `edge` is pure: no I/O, no clock, no randomness; all three are arguments.
 //! `edge` is the boundary to the JavaScript shell and the only room with `unsafe` code.
 
+pub mod bucketing;
 pub mod flag;
 pub mod id;
 pub mod json;

@@ -33,6 +33,11 @@ impl<'a> Version<'a> {
         Some(Self { parts, given, pre })
     }
 
+    /// The version of one part.
+    pub fn major(major: u64) -> Self {
+        Self { parts: [major, 0, 0, 0], given: 1, pre: "" }
+    }
+
     fn upper(self, index: usize) -> [u64; 4] {
         let mut upper = [0; 4];
         upper[..=index].copy_from_slice(&self.parts[..=index]);
