@@ -8,6 +8,12 @@ pub const KEY_LENGTH: usize = 128;
 /// Nesting depth of any JSON that is read: a flag's conditions nest far less, and 32 frames of
 /// the parser stay below 64 KB of the 1 MiB stack.
 pub const JSON_DEPTH: usize = 32;
+/// Levels of conditions within conditions. A flag that is taken alone must be readable in a
+/// project document too, where a rule's condition is at level 8 of [`JSON_DEPTH`] and each level
+/// of `all` takes two more, the innermost list one.
+pub const CONDITION_DEPTH: usize = 10;
+/// Levels of an object flag's value, which is at level 7 of a project document.
+pub const VALUE_DEPTH: usize = 16;
 /// Problems reported for one document; the rest are counted.
 pub const PROBLEMS: usize = 100;
 
@@ -69,4 +75,6 @@ pub const PAGE_ITEMS: usize = 200;
 const _: () = assert!(2 * ENTITY_BYTES + 64 * 1024 < 2_000_000, "audit row fits a row");
 const _: () = assert!(QUEUE_MESSAGE_BYTES < 128_000, "queue message fits");
 const _: () = assert!(EVENTS_BYTES < QUEUE_MESSAGE_BYTES, "a batch fits one message");
+const _: () = assert!(8 + 2 * (CONDITION_DEPTH - 1) < JSON_DEPTH, "a condition fits a project document");
+const _: () = assert!(7 + VALUE_DEPTH < JSON_DEPTH, "a value fits a project document");
 const _: () = assert!(PREREQUISITES <= PREREQUISITE_CLOSURE);

@@ -117,6 +117,15 @@ impl Scalar {
 impl Condition {
     /// Reads a condition; `budget` bounds the number of conditions over all levels.
     pub fn read(node: &Node<'_>, budget: &mut usize, at: &At<'_>, problems: &mut Problems) -> Option<Self> {
+        Self::nested(node, limits::CONDITION_DEPTH, budget, at, problems)
+    }
+
+    /// Reads a condition that may have `depth` levels.
+    fn nested(node: &Node<'_>, depth: usize, budget: &mut usize, at: &At<'_>, problems: &mut Problems) -> Option<Self> {
+        let Some(depth) = depth.checked_sub(1) else {
+            problems.add(at, format!("conditions are nested deeper than {} levels", limits::CONDITION_DEPTH));
+            return None;
+        };
         if *budget == 0 {
             problems.add(at, format!("more than {} conditions", limits::CONDITIONS));
             return None;
@@ -131,10 +140,11 @@ impl Condition {
             return None;
         }
         let read = match forms {
-            [Some(list), ..] => read_list(list, budget, &at.member("all"), problems).map(Condition::All),
-            [_, Some(list), ..] => read_list(list, budget, &at.member("any"), problems).map(Condition::Any),
+            [Some(list), ..] => read_list(list, depth, budget, &at.member("all"), problems).map(Condition::All),
+            [_, Some(list), ..] => read_list(list, depth, budget, &at.member("any"), problems).map(Condition::Any),
             [_, _, Some(inner), ..] => {
-                Condition::read(inner, budget, &at.member("not"), problems).map(|inner| Condition::Not(Box::new(inner)))
+                let inner = Self::nested(inner, depth, budget, &at.member("not"), problems);
+                inner.map(|inner| Condition::Not(Box::new(inner)))
             }
             [_, _, _, Some(key), _] => read_segment(key, &at.member("segment"), problems).map(Condition::Segment),
             [.., attribute] => {
@@ -159,12 +169,18 @@ impl Condition {
     }
 }
 
-fn read_list(node: &Node<'_>, budget: &mut usize, at: &At<'_>, problems: &mut Problems) -> Option<Vec<Condition>> {
+fn read_list(
+    node: &Node<'_>,
+    depth: usize,
+    budget: &mut usize,
+    at: &At<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<Condition>> {
     let list = elements(node, limits::CONDITIONS, at, problems)?;
     if list.is_empty() {
         problems.add(at, "must have at least one condition");
     }
-    let read = |(index, node)| Condition::read(node, budget, &at.element(index), problems);
+    let read = |(index, node)| Condition::nested(node, depth, budget, &at.element(index), problems);
     Some(list.iter().enumerate().filter_map(read).collect())
 }
 
@@ -374,6 +390,10 @@ mod tests {
             r#"{"attribute":"a","in":[{}]}"#,
             Err(&["/in/0: must be a string, a number or a boolean, not an object"]),
         );
+        let deep = format!("{}{}{}", r#"{"not":"#.repeat(10), r#"{"segment":"s"}"#, "}".repeat(10));
+        let place = format!("{}: conditions are nested deeper than 10 levels", "/not".repeat(10));
+        check(&deep, Err(&[&place]));
+        check(&deep[7..deep.len() - 1], Ok(()));
         let many = format!(r#"{{"any":[{}]}}"#, vec![r#"{"segment":"s"}"#; 20].join(","));
         check(&many, Err(&["/any/19: more than 1000 conditions"]));
     }

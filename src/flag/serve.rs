@@ -36,14 +36,14 @@ impl Percent {
     }
 
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "range is checked first")]
+    #[allow(clippy::float_cmp, reason = "a decimal and the quotient are both the nearest double to the same number")]
     fn from_number(number: Number) -> Option<Self> {
         let value = number.as_f64();
         if !(0.0..=100.0).contains(&value) {
             return None;
         }
         let buckets = (value * 1000.0).round();
-        // 33.333 * 1000 is off by a few ulps; a fourth decimal is off by 0.1 at least.
-        ((value * 1000.0 - buckets).abs() < 1e-6).then_some(Self(buckets as u32))
+        (buckets / 1000.0 == value).then_some(Self(buckets as u32))
     }
 }
 
@@ -339,6 +339,22 @@ mod tests {
         let ramp = r#"{"share":{"from":5,"to":25,"start":"2026-07-01T00:00:00Z","end":"2026-07-08T00:00:00Z"},"variants":{"on":100}}"#;
         check(ramp, Ok(ramp));
         check(r#"{"variants":{"on":100},"by":"targetingKey"}"#, Ok(r#"{"variants":{"on":100}}"#));
+    }
+
+    #[test]
+    fn every_percentage_is_read_as_written_and_nothing_between() {
+        for buckets in 0..=100_000 {
+            let percent = Percent(buckets);
+            let text = serde_json::to_string(&percent).expect("writes");
+            let read = |text: &str| {
+                let mut problems = Problems::default();
+                Percent::read(&parse(text).expect("valid JSON"), &At::ROOT, &mut problems)
+            };
+            assert_eq!(read(&text), Some(percent), "{text}");
+            let dot = if text.contains('.') { "" } else { "." };
+            assert_eq!(read(&format!("{text}{dot}0000")), Some(percent), "{text}");
+            assert_eq!(read(&format!("{text}{dot}0000000001")), None, "{text}");
+        }
     }
 
     #[test]

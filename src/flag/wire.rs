@@ -111,7 +111,7 @@ pub enum Value {
 }
 
 /// 2^53: the whole numbers that a double, and so every JSON client, holds exactly.
-const SAFE_INTEGER: i64 = 9_007_199_254_740_992;
+const SAFE_INTEGER: u64 = 9_007_199_254_740_992;
 
 impl Value {
     fn read(node: &Node<'_>, expected: ValueType, at: &At<'_>, problems: &mut Problems) -> Option<Self> {
@@ -121,14 +121,17 @@ impl Value {
             (ValueType::Integer, Node::Number(Number::Whole(value))) => Some(Value::Integer(*value)),
             (ValueType::Float, Node::Number(number)) => Some(Value::Float(number.as_f64())),
             (ValueType::Object, Node::Object(_)) => {
-                check_duplicates(node, at, problems);
+                check_object(node, limits::VALUE_DEPTH, at, problems);
                 Some(Value::Object(node.clone().into_owned()))
             }
             _ => None,
         };
         match value {
+            None if matches!((expected, node), (ValueType::Integer, Node::Number(_))) => {
+                problems.add(at, "must be a whole number without point or exponent, within 2^53");
+            }
             None => problems.add(at, format!("must be a value of type {}, not {}", expected.word(), node.kind())),
-            Some(Value::Integer(value)) if value.abs() > SAFE_INTEGER => {
+            Some(Value::Integer(value)) if value.unsigned_abs() > SAFE_INTEGER => {
                 problems.add(at, "must lie within 2^53, beyond which clients lose digits");
             }
             Some(_) => {}
@@ -138,16 +141,22 @@ impl Value {
 }
 
 /// Duplicate keys are refused inside a value too: clients would disagree on which one counts.
-fn check_duplicates(node: &Node<'_>, at: &At<'_>, problems: &mut Problems) {
+fn check_object(node: &Node<'_>, depth: usize, at: &At<'_>, problems: &mut Problems) {
+    if !matches!(node, Node::Object(_) | Node::Array(_)) {
+        return;
+    }
+    let Some(depth) = depth.checked_sub(1) else {
+        return problems.add(at, format!("values are nested deeper than {} levels", limits::VALUE_DEPTH));
+    };
     match node {
         Node::Object(_) => {
             for (key, inner) in entries(node, at, problems).unwrap_or_default() {
-                check_duplicates(inner, &at.member(key), problems);
+                check_object(inner, depth, &at.member(key), problems);
             }
         }
         Node::Array(list) => {
             for (index, inner) in list.iter().enumerate() {
-                check_duplicates(inner, &at.element(index), problems);
+                check_object(inner, depth, &at.element(index), problems);
             }
         }
         _ => {}
@@ -462,12 +471,22 @@ mod tests {
         {
             assert_eq!(flag(value_type, value), Vec::<String>::new(), "{value_type} {value}");
         }
-        assert_eq!(flag("integer", "1.0"), ["/variants/a: must be a value of type integer, not a number"]);
+        assert_eq!(
+            flag("integer", "1.0"),
+            ["/variants/a: must be a whole number without point or exponent, within 2^53"]
+        );
         assert_eq!(flag("boolean", "null"), ["/variants/a: must be a value of type boolean, not null"]);
         assert_eq!(
             flag("integer", "9007199254740993"),
             ["/variants/a: must lie within 2^53, beyond which clients lose digits"]
         );
+        for edge in ["9223372036854775807", "-9223372036854775808"] {
+            assert_eq!(flag("integer", edge), ["/variants/a: must lie within 2^53, beyond which clients lose digits"]);
+        }
+        let nest = |n| format!("{}1{}", r#"{"a":"#.repeat(n), "}".repeat(n));
+        assert_eq!(flag("object", &nest(16)), Vec::<String>::new());
+        let place = format!("/variants/a{}: values are nested deeper than 16 levels", "/a".repeat(16));
+        assert_eq!(flag("object", &nest(17)), [place]);
         assert_eq!(flag("object", r#"{"a":{"b":1,"b":2}}"#), ["/variants/a/a/b: key is given twice"]);
     }
 

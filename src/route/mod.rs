@@ -26,8 +26,7 @@ impl RouteDocument {
         let about = About::read(&mut fields, at, problems);
         let host = fields.required("host", at, problems).and_then(|node| {
             let host = text(node, 253, &at.member("host"), problems)?;
-            let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-');
-            if host.is_empty() || !host.bytes().all(allowed) {
+            if !host.split('.').all(is_label) {
                 problems.add(&at.member("host"), "must be a hostname in lower case, without scheme and port");
             }
             Some(host.to_owned())
@@ -51,14 +50,25 @@ impl RouteDocument {
     }
 }
 
+/// Whether the text can stand between the dots of a hostname (RFC 1123 section 2.1).
+fn is_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
 fn read_targets(node: &Node<'_>, at: &At<'_>, problems: &mut Problems) -> Vec<(String, String)> {
     let members = entries(node, at, problems).unwrap_or_default();
-    if members.is_empty() {
-        problems.add(at, "must name a target for every variant");
+    if !(1..=limits::VARIANTS).contains(&members.len()) {
+        problems.add(at, format!("must name a target for every variant, 1 to {}", limits::VARIANTS));
     }
     let mut targets = Vec::with_capacity(members.len());
     for (variant, node) in members {
         let at = at.member(variant);
+        if let Err(error) = check_key(variant) {
+            problems.add(&at, format!("a variant's name {error}"));
+        }
         let Some(url) = text(node, limits::TEXT_LENGTH, &at, problems) else { continue };
         let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
         let sound = |rest: &str| {

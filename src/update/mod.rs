@@ -60,8 +60,9 @@ impl ChannelDocument {
         }
         let store_url = fields.optional("storeUrl").and_then(|node| {
             let url = text(node, limits::TEXT_LENGTH, &at.member("storeUrl"), problems)?;
-            if !url.contains("://") {
-                problems.add(&at.member("storeUrl"), "must be an absolute URL");
+            if !is_store_url(url) {
+                problems
+                    .add(&at.member("storeUrl"), "must be an absolute URL such as `https://apps.apple.com/app/id1`");
             }
             Some(url.to_owned())
         });
@@ -79,6 +80,17 @@ impl ChannelDocument {
             _ => Verdict { action: "none", reason: "supported" },
         }
     }
+}
+
+/// Whether an app may open the URL: `https://…`, `itms-apps://…`, `market://…`, but no script.
+fn is_store_url(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.');
+    scheme.starts_with(|c: char| c.is_ascii_lowercase())
+        && scheme.bytes().all(letter)
+        && !matches!(scheme, "javascript" | "data" | "vbscript" | "file")
+        && !rest.is_empty()
+        && rest.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// What an app is told.
@@ -116,5 +128,12 @@ mod tests {
     fn a_minimum_above_the_latest_is_refused() {
         assert_eq!(read(r#"{"platform":"ios","minimum":"3","latest":"2.4"}"#).1, ["/minimum"]);
         assert_eq!(read(r#"{"platform":"beos","storeUrl":"x"}"#).1, ["/platform", "/storeUrl"]);
+        let store = |url: &str| read(&format!(r#"{{"platform":"web","storeUrl":"{url}"}}"#)).1;
+        for good in ["https://a.example/x?y=1", "itms-apps://apps.apple.com/app/id1", "market://details?id=a"] {
+            assert_eq!(store(good), Vec::<String>::new(), "{good}");
+        }
+        for bad in ["javascript://%0aalert(1)", "HTTPS://a.example", "https://", "https://a b", "1://a", "://a"] {
+            assert_eq!(store(bad), ["/storeUrl"], "{bad}");
+        }
     }
 }

@@ -134,13 +134,14 @@ impl VersionRange {
 
     /// Reads alternatives separated by `||`, each of comparisons separated by spaces or commas.
     /// A comparison is an operator (`=`, `>`, `>=`, `<`, `<=`, `^`, `~`, none is `=`) and a
-    /// version; `1.x` and `1.*` are all versions that begin with 1.
+    /// version; `1.x` and `1.*` are all versions that begin with 1, `<=1.x` those and lower ones.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut alternatives = Vec::new();
         for alternative in text.split("||") {
             let mut bounds = Vec::new();
             let mut operator = String::new();
-            for word in alternative.split([' ', ',']).filter(|word| !word.is_empty()) {
+            let gap = |c: char| c.is_ascii_whitespace() || c == ',';
+            for word in alternative.split(gap).filter(|word| !word.is_empty()) {
                 // The operator may stand apart from its version: `>= 2`.
                 if word.chars().all(|c| "<>=^~".contains(c)) {
                     operator.push_str(word);
@@ -188,19 +189,23 @@ fn comparison(word: &str, out: &mut Vec<Bound>) -> Result<(), String> {
     let version_at = word.find(|c: char| !"<>=^~".contains(c)).unwrap_or(word.len());
     let (operator, text) = word.split_at(version_at);
     let bare = text.strip_prefix(['v', 'V']).unwrap_or(text);
-    let stem = bare.trim_end_matches(['x', 'X', '*']).trim_end_matches('.');
-    let wildcard = stem.len() != bare.len();
-    if wildcard && stem.is_empty() && operator.is_empty() {
+    let (stem, wildcard) = without_wildcards(bare);
+    if wildcard && stem.is_empty() && matches!(operator, "" | "=") {
         out.push(bound(Comparison::AtLeast, [0; 4], "0"));
         return Ok(());
     }
-    let version = Version::parse(stem).ok_or_else(|| format!("`{text}` is not a version"))?;
+    let version = Version::parse(stem).filter(|version| !wildcard || version.given < 4);
+    let version = version.ok_or_else(|| format!("`{text}` is not a version"))?;
     let (parts, pre, last) = (version.parts, version.pre, version.given - 1);
-    let mut range = |upper: [u64; 4]| {
+    let below = |upper| Bound { below_pre: true, ..bound(Comparison::Less, upper, "") };
+    let mut range = |upper| {
         out.push(bound(Comparison::AtLeast, parts, pre));
-        out.push(Bound { below_pre: true, ..bound(Comparison::Less, upper, "") });
+        out.push(below(upper));
     };
     match (operator, wildcard) {
+        ("<", true) => out.push(below(parts)),
+        ("<=", true) => out.push(below(version.upper(last))),
+        (">", true) => out.push(bound(Comparison::AtLeast, version.upper(last), "")),
         ("" | "=", true) => range(version.upper(last)),
         ("^", _) => range(version.upper(parts[..=last].iter().position(|part| *part > 0).unwrap_or(last))),
         ("~", _) => range(version.upper(last.min(1))),
@@ -212,6 +217,20 @@ fn comparison(word: &str, out: &mut Vec<Bound>) -> Result<(), String> {
         _ => return Err(format!("`{operator}` is not an operator")),
     }
     Ok(())
+}
+
+/// Takes trailing parts `x`, `X` and `*` away, and says whether there were any. A pre-release may
+/// end in such a letter (`1.0-linux`, `1.0-rc.x`) and is none.
+fn without_wildcards(text: &str) -> (&str, bool) {
+    if text.contains(['-', '+']) {
+        return (text, false);
+    }
+    let is_wildcard = |part: &str| matches!(part, "x" | "X" | "*");
+    let mut stem = text;
+    while let Some((head, _)) = stem.rsplit_once('.').filter(|(_, part)| is_wildcard(part)) {
+        stem = head;
+    }
+    if is_wildcard(stem) { ("", true) } else { (stem, stem.len() != text.len()) }
 }
 
 fn bound(comparison: Comparison, parts: [u64; 4], pre: &str) -> Bound {
@@ -273,10 +292,19 @@ mod tests {
         check("~1", &["1.0", "1.9"], &["2"]);
         check("1.x", &["1", "1.5"], &["2", "0.9", "2.0.0-a"]);
         check("*", &["0", "0.0.0-a", "99"], &[]);
+        check("=x.x", &["0", "99"], &[]);
+        check("1.2.x.X", &["1.2", "1.2.9"], &["1.3", "1.1"]);
+        check("<=1.x", &["1.9", "0"], &["2", "2.0.0-a"]);
+        check("<2.x", &["1.9", "0"], &["2", "2.0.0-a"]);
+        check(">1.x", &["2"], &["1.9", "2.0.0-a"]);
+        check(">=1.x", &["1", "2"], &["0.9"]);
+        check("1.0-linux", &["1.0-linux"], &["1.0-linu", "1.0", "1.1"]);
+        check(">=1.0-rc.x", &["1.0-rc.x", "1.0"], &["1.0-rc"]);
+        check(">=1\n<2", &["1.5"], &["2"]);
         check("1.2.3 || >=4, <5", &["1.2.3", "4.5"], &["1.2.4", "5"]);
         check("=2", &["2.0.0", "v2"], &["2.0.1"]);
         check(">1.0.0-beta", &["1.0.0-rc", "1"], &["1.0.0-beta", "1.0.0-alpha"]);
-        for bad in ["", "||", ">=", "1 ||", "=>1", "1.y", ">=x"] {
+        for bad in ["", "||", ">=", "1 ||", "=>1", "1.y", ">=x", "1.", "1xx", "1..x", "1.2.3.4.x", "1.x.2"] {
             assert!(VersionRange::parse(bad).is_err(), "`{bad}`");
         }
     }

@@ -121,6 +121,7 @@ fn every_operator_tests_what_it_says() {
         (r#""equals":"ZÜRICH","ignoreCase":true"#, vec![r#""zürich""#, r#""Zürich""#], vec![r#""Zurich""#]),
         (r#""equals":true"#, vec!["true"], vec!["false", r#""true""#]),
         (r#""in":["a","b",3,true]"#, vec![r#""a""#, r#""b""#, "3", "3.0", "true"], vec![r#""c""#, r#""3""#, "false"]),
+        (r#""equals":"ΟΔΟΣ","ignoreCase":true"#, vec![r#""ΟΔΟΣ""#, r#""οδοσ""#], vec![r#""ΟΔΟ""#]),
         (r#""in":["A"],"ignoreCase":true"#, vec![r#""a""#], vec![r#""b""#]),
         (r#""contains":"ell""#, vec![r#""hello""#, r#"["ell"]"#], vec![r#""help""#, r#"["hello"]"#]),
         (r#""contains":["xy","LL"],"ignoreCase":true"#, vec![r#""heLlo""#], vec![r#""helo""#]),
