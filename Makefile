@@ -20,7 +20,7 @@ NPM := node_modules/.installed-$(shell cat package.json package-lock.json .npmrc
 say = @echo "==> $(1)"
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 dev: build ## build, start a local gateway with the example products, print what to try
 	$(call say,starting (Ctrl-C ends it))
@@ -81,11 +81,12 @@ licences: rust $(NPM) ## the licences of all dependencies
 budget: build ## the size of the wasm
 	@node scripts/size.mjs --budget $(BUDGET)
 
-faults: rust $(NPM)
+faults: rust $(NPM) ## build the Worker with deliberate faults, for the tests
 	$(call say,building the Worker with deliberate faults)
 	@node scripts/build.mjs --faults
 
 check-deploy: build ## a dry run of the deployment of every environment
+	@mkdir -p .tools
 	@for environment in development staging production; do \
 	  echo "==> wrangler deploy --dry-run --env $$environment"; \
 	  wrangler deploy --dry-run --env "$$environment" --outdir ".tools/deploy-$$environment" \

@@ -50,8 +50,8 @@ function curlLines({ url, environments }, { project, environment, key }) {
   const json = `-H 'content-type: application/json'`;
   const one = `curl -s ${url}/ofrep/v1/evaluate/flags/${key} -H 'authorization: Bearer ${client}' ${json} -d '{"context":{"targetingKey":"u-1"}}'`;
   const all = `curl -s ${url}/ofrep/v1/evaluate/flags -H 'authorization: Bearer ${client}' ${json} -d '{"context":{"targetingKey":"u-1"}}'`;
-  const change = `curl -s -X PATCH ${url}/v1/projects/${project}/environments/${environment}/flags/${key} -H 'authorization: Bearer ${admin}' ${json} -d '{"enabled":false}'`;
-  return { one, all, flip: `${change}; sleep ${SEEN_AFTER_S}; ${one}` };
+  const change = `curl -fsS -o /dev/null -X PATCH ${url}/v1/projects/${project}/environments/${environment}/flags/${key} -H 'authorization: Bearer ${admin}' ${json} -d '{"enabled":false}'`;
+  return { one, all, flip: `${change} && sleep ${SEEN_AFTER_S} && ${one}` };
 }
 
 function print(ready, flag, state) {

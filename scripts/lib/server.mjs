@@ -16,7 +16,9 @@ const STOP_WITHIN_MS = 10_000;
 /** What the person who started the server can mend; the message says what it is. */
 export class StartError extends Error {}
 
-const toStderr = (text) => process.stderr.write(`${text}\n`);
+function toStderr(text) {
+  process.stderr.write(`${text}\n`);
+}
 
 class StderrLog extends Log {
   log(message) {

@@ -4,27 +4,27 @@ import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { setTimeout } from "node:timers/promises";
 
 export class StateError extends Error {}
 
-const alive = (pid) => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error.code === "EPERM";
-  }
-};
-
-/** Running workerd processes, as `[pid, parent]`. */
-function runtimes() {
-  const { stdout } = spawnSync("ps", ["-A", "-o", "pid=,ppid=,comm="], { encoding: "utf8" });
+/** Running processes: `{ pid, parent, state, command }`; none where there is no `ps`. */
+function processes() {
+  const { stdout } = spawnSync("ps", ["-A", "-o", "pid=,ppid=,stat=,args="], { encoding: "utf8", maxBuffer: 2 ** 26 });
   return (stdout ?? "")
     .split("\n")
     .map((line) => line.trim().split(/\s+/))
-    .filter(([, , command]) => command?.endsWith("workerd"))
-    .map(([pid, parent]) => [Number(pid), Number(parent)]);
+    .map(([pid, parent, state = "", ...command]) => ({
+      pid: Number(pid),
+      parent: Number(parent),
+      state,
+      command: command.join(" "),
+    }))
+    .filter(({ state }) => !state.startsWith("Z"));
 }
+
+const isServer = ({ command }) => /scripts\/(serve|dev)\.mjs/.test(command);
+const isRuntime = ({ command }) => /\bworkerd serve\b/.test(command);
 
 /** Writes a file that is whole or absent, and that only its owner reads. */
 export function writePrivate(path, text) {
@@ -43,23 +43,26 @@ export class State {
     return join(this.folder, name);
   }
 
-  /** One server per folder. A server that was killed leaves its workerd running: that one is ended here. */
+  /**
+   * One server per folder. A server that was killed leaves its workerd running, which
+   * still writes here: it is ended first.
+   */
   async lock() {
-    const held = this.readJson("lock.json");
-    if (held !== undefined && held.pid !== process.pid && alive(held.pid)) {
+    const held = this.readJson("lock.json") ?? {};
+    const running = processes();
+    if (held.pid !== process.pid && running.some((each) => each.pid === held.pid && isServer(each))) {
       throw new StateError(`the state folder ${this.folder} is in use by process ${held.pid}`);
     }
-    const left = runtimes().find(([pid, parent]) => pid === held?.runtime && parent !== held.pid);
-    if (left) {
-      process.kill(left[0], "SIGKILL");
-      for (let tries = 0; alive(left[0]) && tries < 100; tries++) await new Promise((done) => setTimeout(done, 20));
+    if (running.some((each) => each.pid === held.runtime && isRuntime(each))) {
+      process.kill(held.runtime, "SIGKILL");
+      while (processes().some((each) => each.pid === held.runtime && isRuntime(each))) await setTimeout(20);
     }
     this.writeJson("lock.json", { pid: process.pid });
   }
 
   /** Notes the workerd that this process has started. */
   noteRuntime() {
-    const [runtime] = runtimes().find(([, parent]) => parent === process.pid) ?? [];
+    const runtime = processes().find((each) => each.parent === process.pid && isRuntime(each))?.pid;
     this.writeJson("lock.json", { pid: process.pid, runtime });
   }
 

@@ -9,10 +9,12 @@ const IMPORT = /^\s*(?:import|export)\s(?:[^"'`;]*?\sfrom\s)?\s*["'](\.{1,2}\/[^
 const TYPES = { ".mjs": "ESModule", ".js": "ESModule", ".wasm": "CompiledWasm", ".html": "Text", ".txt": "Text", ".json": "Text" };
 
 export class BuildMissing extends Error {
-  constructor() {
-    super(`${WASM} is missing: run \`make build\``);
+  constructor(path) {
+    super(`${path} is missing: run \`make ${path === WASM ? "build" : "faults"}\``);
   }
 }
+
+const missing = (path) => (path.endsWith(".wasm") ? new BuildMissing(path) : new Error(`${path} is missing`));
 
 /**
  * The module at `entry` and all that it imports by relative path, entry first.
@@ -24,7 +26,7 @@ export function modules(entry, replace = {}) {
     if (found.has(path)) return;
     const name = relative(ROOT, path);
     const source = replace[name] === undefined ? path : inRoot(replace[name]);
-    if (!existsSync(source)) throw source.endsWith(".wasm") ? new BuildMissing() : new Error(`${name} is missing`);
+    if (!existsSync(source)) throw missing(relative(ROOT, source));
     const type = TYPES[extname(path)];
     const contents = readFileSync(source, type === "ESModule" || type === "Text" ? "utf8" : null);
     found.set(path, { type, path, contents });
