@@ -3,16 +3,20 @@
 //!
 //! # Layers
 //! Dependencies run one way, from left to right:
-//! `id time limits json <- bucketing <- flag <- {update route event} <- control <- api <- edge`.
+//! `id time limits json token <- bucketing <- flag <- {update route event} <- http <- control <- api <- edge`.
 //!
 //! Everything but `edge` is pure: no I/O, no clock, no randomness; all three are arguments.
 //! `edge` is the boundary to the JavaScript shell and the only room with `unsafe` code.
 
+pub mod api;
 pub mod bucketing;
+pub mod control;
 pub mod flag;
+pub mod http;
 pub mod id;
 pub mod json;
 pub mod limits;
 pub mod route;
 pub mod time;
+pub mod token;
 pub mod update;

@@ -38,6 +38,10 @@ pub const QUEUE_MESSAGE_BYTES: usize = 120_000;
 pub const FLAGS: usize = 20_000;
 /// Segments in one environment.
 pub const SEGMENTS: usize = 2_000;
+/// Routes in one environment.
+pub const ROUTES: usize = 500;
+/// Channels in one environment.
+pub const CHANNELS: usize = 500;
 /// Variants of one flag.
 pub const VARIANTS: usize = 64;
 /// Rules of one flag.

@@ -1,0 +1,10 @@
+//! The admin API as the Worker sees it: what a request needs of which object, and the answer made
+//! of what they say. Pure: the shell carries messages to and fro.
+
+pub mod admin;
+mod health;
+mod metrics;
+pub mod openapi;
+mod spanning;
+
+pub use crate::http::{Reply, Request, problem, route};

@@ -1,0 +1,152 @@
+//! The documents of an environment: flags, segments, routes, channels and the settings.
+
+use crate::flag::{FlagDocument, SegmentDocument};
+use crate::http::Kind;
+use crate::json::{At, Fields, Lines, Node, Problems, text};
+use crate::limits;
+use crate::route::RouteDocument;
+use crate::update::ChannelDocument;
+use serde::Serialize;
+
+/// The sorts of documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sort {
+    /// The one settings document.
+    Settings,
+    /// One of a collection.
+    Of(Kind),
+}
+
+impl Sort {
+    /// Every sort, in the order in which documents list them.
+    pub const ALL: [Self; 5] =
+        [Self::Settings, Self::Of(Kind::Segment), Self::Of(Kind::Flag), Self::Of(Kind::Route), Self::Of(Kind::Channel)];
+
+    /// The word in storage.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Settings => "settings",
+            Self::Of(kind) => kind.singular(),
+        }
+    }
+
+    /// Reads the word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|sort| sort.word() == word)
+    }
+
+    /// How one is named in audit entries and messages: `flags/x`, `settings`.
+    pub fn name(self, key: &str) -> String {
+        match self {
+            Self::Settings => "settings".to_owned(),
+            Self::Of(kind) => format!("{}/{key}", kind.plural()),
+        }
+    }
+
+    /// Reads a document of this sort, noting every fault.
+    pub fn read(self, node: &Node<'_>, at: &At<'_>, problems: &mut Problems) -> Option<Document> {
+        match self {
+            Self::Settings => SettingsDocument::read(node, at, problems).map(Document::Settings),
+            Self::Of(Kind::Flag) => FlagDocument::read(node, at, problems).map(|flag| Document::Flag(Box::new(flag))),
+            Self::Of(Kind::Segment) => SegmentDocument::read(node, at, problems).map(Document::Segment),
+            Self::Of(Kind::Route) => RouteDocument::read(node, at, problems).map(Document::Route),
+            Self::Of(Kind::Channel) => ChannelDocument::read(node, at, problems).map(Document::Channel),
+        }
+    }
+}
+
+/// A document that was read.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Document {
+    /// The settings.
+    Settings(SettingsDocument),
+    /// A segment.
+    Segment(SegmentDocument),
+    /// A flag.
+    Flag(Box<FlagDocument>),
+    /// A route.
+    Route(RouteDocument),
+    /// A channel.
+    Channel(ChannelDocument),
+}
+
+impl Document {
+    /// The canonical text: what is stored, hashed, published and answered.
+    pub fn text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// What holds for a whole environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SettingsDocument {
+    /// What the environment is for, in words.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Origins whose pages may call with a client token; `*` alone for any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<String>,
+    /// Attributes that clients may not set; they come from a server token, a signed context or
+    /// the edge.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trusted: Vec<String>,
+}
+
+impl SettingsDocument {
+    /// Reads settings, noting every fault.
+    pub fn read(node: &Node<'_>, at: &At<'_>, problems: &mut Problems) -> Option<Self> {
+        let mut fields = Fields::open(node, at, problems)?;
+        let description = fields.optional("description");
+        let description =
+            description.and_then(|node| text(node, limits::TEXT_LENGTH, &at.member("description"), problems));
+        let mut lines = |name, count| {
+            let lines = Lines { count, length: 256 };
+            fields.optional(name).map(|node| lines.read(node, &at.member(name), problems)).unwrap_or_default()
+        };
+        let origins = lines("origins", limits::ORIGINS);
+        let trusted = lines("trusted", limits::TAGS);
+        fields.finish(at, problems);
+        let here = at.member("origins");
+        for (index, origin) in origins.iter().enumerate() {
+            if origin == "*" && origins.len() > 1 {
+                problems.add(&here.element(index), "`*` stands alone");
+            } else if origin != "*" && !is_origin(origin) {
+                problems.add(&here.element(index), "must be an origin such as `https://app.example.com`, or `*`");
+            }
+        }
+        Some(Self { description: description.unwrap_or_default().to_owned(), origins, trusted })
+    }
+}
+
+/// Scheme and host, as browsers send it: no path, no slash at the end, lower case.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else { return false };
+    let sound = |part: &str, more: &[u8]| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || more.contains(&b))
+    };
+    sound(scheme, b"+-.") && sound(host, b"-._:[]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::parse;
+
+    #[test]
+    fn origins_are_what_browsers_send() {
+        let read = |origins: &str| {
+            let text = format!(r#"{{"origins":{origins},"trusted":["plan"]}}"#);
+            let mut problems = Problems::default();
+            let read = Sort::Settings.read(&parse(&text).expect("valid"), &At::ROOT, &mut problems);
+            (read.map(|document| document.text() == text), problems.count())
+        };
+        assert_eq!(
+            read(r#"["https://app.example.com","http://localhost:3000","capacitor://localhost"]"#),
+            (Some(true), 0)
+        );
+        assert_eq!(read(r#"["*"]"#), (Some(true), 0));
+        assert_eq!(read(r#"["*","https://a.example"]"#).1, 1);
+        assert_eq!(read(r#"["https://a.example/","a.example","https://A.example","null"]"#).1, 4);
+    }
+}
