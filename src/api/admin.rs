@@ -108,8 +108,8 @@ pub enum Plan {
 
 /// Says what a request needs, or answers it.
 pub fn plan(input: &Planning) -> Plan {
-    let replay = Replay { input, cursor: Cell::new(0) };
-    let reply = match replay.run() {
+    let round = Round { input, cursor: Cell::new(0) };
+    let reply = match round.run() {
         Ok(reply) | Err(Stop::Reply(reply)) => reply,
         Err(Stop::Calls(calls)) => return Plan::Calls { calls },
     };
@@ -123,7 +123,7 @@ pub fn plan(input: &Planning) -> Plan {
     Plan::Reply { reply, counters }
 }
 
-/// Why a replay ends early.
+/// Why a round ends early.
 pub(super) enum Stop {
     /// Results are missing.
     Calls(Vec<Call>),
@@ -150,7 +150,7 @@ impl From<serde_json::Error> for Stop {
 }
 
 /// One pass over a request, with the results so far.
-pub(super) struct Replay<'a> {
+pub(super) struct Round<'a> {
     pub(super) input: &'a Planning,
     cursor: Cell<usize>,
 }
@@ -170,7 +170,7 @@ pub(super) fn environment_call(name: &str, message: &environment::Call) -> Resul
     Ok(Call { object: "environment", name: name.to_owned(), message: serde_json::to_string(message)? })
 }
 
-impl Replay<'_> {
+impl Round<'_> {
     /// The results of calls, some of which may have failed.
     pub(super) fn attempt(&self, calls: Vec<Call>) -> Result<Vec<Result<Reply, String>>, Stop> {
         let start = self.cursor.get();
@@ -216,7 +216,7 @@ impl Replay<'_> {
         match row.access {
             Access::Public => match route.operation {
                 Operation::Health => health::health(self),
-                Operation::Ready => health::ready(self),
+                Operation::Ready => Ok(health::ready(self)),
                 Operation::OpenApi => Ok(Reply::json(200, openapi::document())),
                 _ => Err(http::Miss::NotFound.into()),
             },

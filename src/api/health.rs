@@ -1,6 +1,6 @@
 //! `/health` and `/health/ready`.
 
-use super::admin::{Call, Condition, Replay, Status, Stop, directory_call};
+use super::admin::{Call, Condition, Round, Status, Stop, directory_call};
 use crate::control::directory;
 use crate::http::Reply;
 use crate::time::Instant;
@@ -19,14 +19,14 @@ struct Health {
 }
 
 /// The state of everything; 503 only when the gateway cannot do its work.
-pub(super) fn health(replay: &Replay<'_>) -> Result<Reply, Stop> {
+pub(super) fn health(round: &Round<'_>) -> Result<Reply, Stop> {
     let ping = directory_call(&directory::Call::Ping)?;
     let metrics = Call {
         object: "metrics",
         name: "metrics".to_owned(),
         message: serde_json::to_string(&crate::control::metrics::Call::Ping)?,
     };
-    let results = replay.attempt(vec![ping, metrics])?;
+    let results = round.attempt(vec![ping, metrics])?;
     let mut dependencies = Vec::new();
     for (name, result) in ["directory", "metrics"].into_iter().zip(results) {
         // Evaluation goes on without either of them.
@@ -37,16 +37,16 @@ pub(super) fn health(replay: &Replay<'_>) -> Result<Reply, Stop> {
         };
         dependencies.push(Condition { name: name.to_owned(), status, detail });
     }
-    Ok(answer(replay, dependencies))
+    Ok(answer(round, dependencies))
 }
 
 /// Whether traffic may be sent here: nothing is asked but the isolate itself.
-pub(super) fn ready(replay: &Replay<'_>) -> Result<Reply, Stop> {
-    Ok(answer(replay, Vec::new()))
+pub(super) fn ready(round: &Round<'_>) -> Reply {
+    answer(round, Vec::new())
 }
 
-fn answer(replay: &Replay<'_>, mut dependencies: Vec<Condition>) -> Reply {
-    let input = replay.input;
+fn answer(round: &Round<'_>, mut dependencies: Vec<Condition>) -> Reply {
+    let input = round.input;
     dependencies.extend(input.conditions.iter().cloned());
     let status = dependencies.iter().map(|condition| condition.status).max().unwrap_or(Status::Ok);
     let deployed = Instant::from_millis(input.deployment.deployed_at);

@@ -1,6 +1,6 @@
 //! `/metrics`: the text format of Prometheus, version 0.0.4.
 
-use super::admin::{Call, Replay, Stop, directory_call};
+use super::admin::{Call, Round, Stop, directory_call};
 use crate::control::directory::{self, Census};
 use crate::control::metrics::{self, Labels, Series};
 use crate::http::{Fault, Refusal, Reply};
@@ -30,10 +30,10 @@ const HELP: [(&str, &str); 18] = [
 ];
 
 /// Answers the page.
-pub(super) fn page(replay: &Replay<'_>) -> Result<Reply, Stop> {
+pub(super) fn page(round: &Round<'_>) -> Result<Reply, Stop> {
     let metrics =
         Call { object: "metrics", name: "metrics".to_owned(), message: serde_json::to_string(&metrics::Call::Read)? };
-    let results = replay.attempt(vec![metrics, directory_call(&directory::Call::Ping)?])?;
+    let results = round.attempt(vec![metrics, directory_call(&directory::Call::Ping)?])?;
     let mut series: Vec<Series> = match &results[0] {
         Ok(reply) if reply.status == 200 => serde_json::from_str(&reply.body)?,
         _ => return Err(Refusal::new(Fault::Unavailable, "the metrics object does not answer").into()),
@@ -47,7 +47,7 @@ pub(super) fn page(replay: &Replay<'_>) -> Result<Reply, Stop> {
         series.push(gauge("headgate_projects", Labels::new(), census.projects));
         series.push(gauge("headgate_environments", Labels::new(), census.environments));
     }
-    let input = replay.input;
+    let input = round.input;
     let uptime = (input.now - input.deployment.deployed_at).max(0) / 1000;
     series.push(gauge("headgate_uptime_seconds", Labels::new(), uptime));
     let version = [("version".to_owned(), input.deployment.version_id.clone())].into();

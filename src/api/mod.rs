@@ -6,5 +6,9 @@ mod health;
 mod metrics;
 pub mod openapi;
 mod spanning;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod world;
 
 pub use crate::http::{Reply, Request, problem, route};

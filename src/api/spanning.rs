@@ -1,6 +1,6 @@
 //! Calls that span environments: import of a whole project, comparison, copy.
 
-use super::admin::{Replay, Stop, environment_call};
+use super::admin::{Round, Stop, environment_call};
 use crate::control::environment::{self, Import, replaces};
 use crate::control::project::{EnvironmentDocument, ProjectDocument};
 use crate::control::{Author, Principal, diff, raw};
@@ -37,7 +37,7 @@ fn problems_of(reply: &Reply) -> Vec<Problem> {
     list.map(|one| Problem { pointer: one.pointer, detail: one.detail }).collect()
 }
 
-impl Replay<'_> {
+impl Round<'_> {
     /// Imports a project document: every environment tries first, and only if all of them could
     /// take it, project and environments are registered and filled.
     pub(super) fn import(&self, query: &Query, principal: &Principal) -> Result<Reply, Stop> {

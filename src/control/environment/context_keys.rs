@@ -14,7 +14,7 @@ use serde::Serialize;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Key {
+struct Line {
     key: String,
     created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -23,7 +23,7 @@ struct Key {
 
 #[derive(Serialize)]
 struct Keys {
-    keys: Vec<Key>,
+    keys: Vec<Line>,
 }
 
 /// The secrets, newest first.
@@ -37,7 +37,7 @@ pub(super) fn get(store: &Store<'_>, status: u16) -> Answer<Reply> {
     let mut keys = Vec::new();
     for row in store.sql.rows("SELECT secret, created_at, expires_at FROM context_key ORDER BY number DESC", &[])? {
         let at = |millis| Instant::from_millis(millis).to_string();
-        keys.push(Key {
+        keys.push(Line {
             key: row.text(0)?,
             created_at: at(row.integer(1)?),
             expires_at: row.optional_integer(2)?.map(at),

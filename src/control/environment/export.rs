@@ -13,11 +13,14 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
+/// Documents by key.
+type Named = Vec<(String, Box<RawValue>)>;
+
 /// An environment's part of a project document; empty collections are left out.
 #[derive(Default)]
 struct Body {
     settings: Option<Box<RawValue>>,
-    collections: Vec<(Kind, Vec<(String, Box<RawValue>)>)>,
+    collections: Vec<(Kind, Named)>,
 }
 
 impl Serialize for Body {

@@ -12,7 +12,7 @@ use crate::time::Instant;
 use serde::Serialize;
 
 #[derive(Serialize)]
-struct Revision {
+struct Line {
     revision: i64,
     version: i64,
     at: String,
@@ -40,7 +40,7 @@ pub(super) fn list(store: &Store<'_>, sort: Sort, key: &str, query: &Query) -> A
     }
     let mut items = Vec::with_capacity(rows.len());
     for row in rows {
-        items.push(Revision {
+        items.push(Line {
             revision: row.integer(0)?,
             version: row.integer(1)?,
             at: Instant::from_millis(row.integer(2)?).to_string(),

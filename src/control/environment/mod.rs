@@ -15,8 +15,6 @@ mod patch;
 mod publish;
 mod snapshot;
 mod store;
-#[cfg(test)]
-mod tests;
 mod versions;
 mod write;
 

@@ -11,7 +11,7 @@ pub(super) fn apply(stored: &str, body: &str) -> Answer<Document> {
     let patch = parse(body)?;
     let mut flag = parse(stored)?;
     let mut problems = Problems::default();
-    let renames = edit(&mut flag, &patch, &mut problems);
+    let places = edit(&mut flag, &patch, &mut problems);
     if !problems.is_empty() {
         return Err(Refusal::invalid(problems));
     }
@@ -22,7 +22,7 @@ pub(super) fn apply(stored: &str, body: &str) -> Answer<Document> {
             let mut renamed = Problems::default();
             for problem in problems.into_list() {
                 let pointer =
-                    renames.iter().find_map(|(from, to)| Some(format!("{to}{}", problem.pointer.strip_prefix(from)?)));
+                    places.iter().find_map(|(from, to)| Some(format!("{to}{}", problem.pointer.strip_prefix(from)?)));
                 renamed.push(Problem { pointer: pointer.unwrap_or(problem.pointer), detail: problem.detail });
             }
             Err(Refusal::invalid(renamed))

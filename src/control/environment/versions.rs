@@ -8,7 +8,7 @@ use crate::time::Instant;
 use serde::Serialize;
 
 #[derive(Serialize)]
-struct Version {
+struct Line {
     version: i64,
     at: String,
     actor: String,
@@ -33,7 +33,7 @@ pub(super) fn list(store: &Store<'_>, query: &Query) -> Answer<Reply> {
     )?;
     let mut items = Vec::with_capacity(rows.len());
     for row in rows {
-        items.push(Version {
+        items.push(Line {
             version: row.integer(0)?,
             at: Instant::from_millis(row.integer(1)?).to_string(),
             actor: row.text(2)?,

@@ -165,29 +165,26 @@ fn save(
         }
         None => 0,
     };
-    match &one.text {
-        Some(text) => {
-            store.sql.run(
-                "INSERT INTO entity VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, key) DO UPDATE SET
-                 revision = excluded.revision, version = excluded.version, at = excluded.at,
-                 actor = excluded.actor, document = excluded.document",
-                &[
-                    kind.into(),
-                    key.into(),
-                    id.into(),
-                    one.revision.into(),
-                    version.into(),
-                    store.now.into(),
-                    (&author.actor).into(),
-                    text.into(),
-                ],
-            )?;
-        }
-        None => {
-            store.sql.run("DELETE FROM entity WHERE kind = ? AND key = ?", &[kind.into(), key.into()])?;
-            if flag && manner.lift_kills {
-                kill::lift_deleted(store, key)?;
-            }
+    if let Some(text) = &one.text {
+        store.sql.run(
+            "INSERT INTO entity VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, key) DO UPDATE SET
+             revision = excluded.revision, version = excluded.version, at = excluded.at,
+             actor = excluded.actor, document = excluded.document",
+            &[
+                kind.into(),
+                key.into(),
+                id.into(),
+                one.revision.into(),
+                version.into(),
+                store.now.into(),
+                (&author.actor).into(),
+                text.into(),
+            ],
+        )?;
+    } else {
+        store.sql.run("DELETE FROM entity WHERE kind = ? AND key = ?", &[kind.into(), key.into()])?;
+        if flag && manner.lift_kills {
+            kill::lift_deleted(store, key)?;
         }
     }
     one.new_attributes = save_references(store, one)?;
