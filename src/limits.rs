@@ -70,6 +70,8 @@ pub const ATTRIBUTES: usize = 4_000;
 pub const TOKENS: usize = 200;
 /// Origins an environment may allow.
 pub const ORIGINS: usize = 50;
+/// Bytes of one origin: a hostname has 253 at most.
+pub const ORIGIN_LENGTH: usize = 280;
 
 /// Bytes of the pointer, read by every isolate about once a second.
 pub const POINTER_BYTES: usize = 4 * 1024;

@@ -2,7 +2,7 @@
 
 use crate::flag::{FlagDocument, SegmentDocument};
 use crate::http::Kind;
-use crate::json::{At, Fields, Lines, Node, Problems, text};
+use crate::json::{At, Fields, Lines, Node, Problems, elements, text};
 use crate::limits;
 use crate::route::RouteDocument;
 use crate::update::ChannelDocument;
@@ -100,23 +100,30 @@ impl SettingsDocument {
         let description = fields.optional("description");
         let description =
             description.and_then(|node| text(node, limits::TEXT_LENGTH, &at.member("description"), problems));
-        let mut lines = |name, count| {
-            let lines = Lines { count, length: 256 };
-            fields.optional(name).map(|node| lines.read(node, &at.member(name), problems)).unwrap_or_default()
-        };
-        let origins = lines("origins", limits::ORIGINS);
-        let trusted = lines("trusted", limits::TAGS);
+        let origins = fields.optional("origins");
+        let origins = origins.map(|node| read_origins(node, &at.member("origins"), problems)).unwrap_or_default();
+        let trusted = Lines { count: limits::TAGS, length: limits::KEY_LENGTH };
+        let trusted = fields.optional("trusted").map(|node| trusted.read(node, &at.member("trusted"), problems));
         fields.finish(at, problems);
-        let here = at.member("origins");
-        for (index, origin) in origins.iter().enumerate() {
-            if origin == "*" && origins.len() > 1 {
-                problems.add(&here.element(index), "`*` stands alone");
-            } else if origin != "*" && !is_origin(origin) {
-                problems.add(&here.element(index), "must be an origin such as `https://app.example.com`, or `*`");
-            }
-        }
+        let trusted = trusted.unwrap_or_default();
         Some(Self { description: description.unwrap_or_default().to_owned(), origins, trusted })
     }
+}
+
+fn read_origins(node: &Node<'_>, at: &At<'_>, problems: &mut Problems) -> Vec<String> {
+    let list = elements(node, limits::ORIGINS, at, problems).unwrap_or_default();
+    let mut origins = Vec::with_capacity(list.len());
+    for (index, node) in list.iter().enumerate() {
+        let at = at.element(index);
+        let Some(origin) = text(node, limits::ORIGIN_LENGTH, &at, problems) else { continue };
+        if origin == "*" && list.len() > 1 {
+            problems.add(&at, "`*` stands alone");
+        } else if origin != "*" && !is_origin(origin) {
+            problems.add(&at, "must be an origin such as `https://app.example.com`, or `*`");
+        }
+        origins.push(origin.to_owned());
+    }
+    origins
 }
 
 /// Scheme and host, as browsers send it: no path, no slash at the end, lower case.
@@ -147,6 +154,6 @@ mod tests {
         );
         assert_eq!(read(r#"["*"]"#), (Some(true), 0));
         assert_eq!(read(r#"["*","https://a.example"]"#).1, 1);
-        assert_eq!(read(r#"["https://a.example/","a.example","https://A.example","null"]"#).1, 4);
+        assert_eq!(read(r#"["https://a.example/","a.example","https://A.example","null",""]"#).1, 5);
     }
 }
