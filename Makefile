@@ -4,7 +4,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help dev test build bench fmt clean rust python chromium \
-        lint test-core test-core-wasm licences budget faults check-deploy test-e2e
+        lint test-core test-core-wasm test-schema licences budget faults check-deploy test-e2e
 
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export WRANGLER_SEND_METRICS := false
@@ -30,7 +30,7 @@ build: rust $(NPM) ## build the Worker into build/
 	$(call say,building the Worker)
 	@node scripts/build.mjs
 
-test: lint test-core test-core-wasm licences budget check-deploy test-e2e ## run every check and test
+test: lint test-core test-core-wasm test-schema licences budget check-deploy test-e2e ## run every check and test
 
 bench: build ## run every benchmark of bench/
 	@for run in bench/*/run.mjs; do echo "==> $$run"; node "$$run" || exit 1; done
@@ -73,6 +73,10 @@ test-core: rust ## the core's tests, natively
 test-core-wasm: rust $(NPM) ## the core's unit tests on wasm32
 	$(call say,unit tests of the core on wasm32)
 	@cargo test --locked --lib --target wasm32-wasip1
+
+test-schema: $(NPM) ## the documents' schema beside the compiler
+	$(call say,tests of the schema)
+	@node --test --test-reporter=dot tests/schema.test.mjs
 
 licences: rust $(NPM) ## the licences of all dependencies
 	$(call say,licences of dependencies)

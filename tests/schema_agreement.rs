@@ -1,0 +1,169 @@
+//! The schema names what the readers take: the same fields, words and limits. Whether single
+//! documents are judged alike is tested with the table in `tests/conformance/documents`, here
+//! and in `tests/schema.test.mjs`.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use headgate::control::document::SettingsDocument;
+use headgate::control::project::{EnvironmentDocument, ProjectDocument};
+use headgate::flag::{Condition, FlagDocument, SegmentDocument, Serve};
+use headgate::json::{At, Node, Problems, parse};
+use headgate::limits;
+use headgate::route::RouteDocument;
+use headgate::update::ChannelDocument;
+use serde_json::Value as Json;
+use std::collections::BTreeSet;
+
+fn schema() -> Json {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/project.schema.json");
+    let text = std::fs::read_to_string(path).expect("the schema is there");
+    serde_json::from_str(&text).expect("the schema is JSON")
+}
+
+type Read = fn(&Node<'_>, &mut Problems);
+
+fn flag(node: &Node<'_>, problems: &mut Problems) {
+    FlagDocument::read(node, &At::ROOT, problems);
+}
+
+fn condition(node: &Node<'_>, problems: &mut Problems) {
+    Condition::read(node, &mut limits::CONDITIONS.clone(), &At::ROOT, problems);
+}
+
+fn serve(node: &Node<'_>, problems: &mut Problems) {
+    Serve::read(node, &["on".to_owned()], &At::ROOT, problems);
+}
+
+/// The words in backticks.
+fn in_backticks(text: &str) -> BTreeSet<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+fn strings(json: &Json) -> BTreeSet<String> {
+    json.as_array().into_iter().flatten().filter_map(|word| word.as_str().map(str::to_owned)).collect()
+}
+
+/// An object of the form: its name in the schema, what reads it, the smallest text that has one
+/// with a field `?`, and where in that text it is. The project itself has no name there.
+type Object = (&'static str, Read, &'static str, &'static str);
+
+const OBJECTS: [Object; 12] = [
+    ("flag", flag, r#"{"?":1}"#, ""),
+    ("prerequisite", flag, r#"{"requires":[{"?":1}]}"#, "/requires/0"),
+    ("rule", flag, r#"{"rules":[{"?":1}]}"#, "/rules/0"),
+    ("allocation", serve, r#"{"?":1}"#, ""),
+    ("ramp", serve, r#"{"share":{"?":1}}"#, "/share"),
+    ("condition", condition, r#"{"attribute":"a","exists":true,"?":1}"#, ""),
+    ("segment", |node, problems| drop(SegmentDocument::read(node, &At::ROOT, problems)), r#"{"?":1}"#, ""),
+    ("route", |node, problems| drop(RouteDocument::read(node, &At::ROOT, problems)), r#"{"?":1}"#, ""),
+    ("channel", |node, problems| drop(ChannelDocument::read(node, &At::ROOT, problems)), r#"{"?":1}"#, ""),
+    ("settings", |node, problems| drop(SettingsDocument::read(node, &At::ROOT, problems)), r#"{"?":1}"#, ""),
+    ("environment", |node, problems| drop(EnvironmentDocument::read(node, &At::ROOT, problems)), r#"{"?":1}"#, ""),
+    ("", |node, problems| drop(ProjectDocument::read(node, problems)), r#"{"?":1}"#, ""),
+];
+
+#[test]
+fn fields_are_those_that_the_readers_take() {
+    let schema = schema();
+    for (name, read, input, at) in OBJECTS {
+        let object = if name.is_empty() { &schema } else { &schema["$defs"][name] };
+        let mut problems = Problems::default();
+        read(&parse(input).expect("valid JSON"), &mut problems);
+        let problems = problems.into_list();
+        let unknown = problems.iter().find(|problem| problem.pointer == format!("{at}/?")).expect("`?` is unknown");
+        let (_, known) = unknown.detail.split_once("this object takes").expect("says what is known");
+        let fields: BTreeSet<_> = object["properties"].as_object().expect("has properties").keys().cloned().collect();
+        assert_eq!(in_backticks(known), fields, "{name}");
+        assert_eq!(object["additionalProperties"], false, "{name}");
+        let here = problems.iter().filter(|problem| problem.pointer == at);
+        let missing = here.filter_map(|problem| problem.detail.strip_suffix(" is missing"));
+        let missing: BTreeSet<_> = missing.flat_map(in_backticks).collect();
+        assert_eq!(missing, strings(&object["required"]), "{name}");
+    }
+}
+
+#[test]
+fn words_are_those_that_the_readers_know() {
+    let schema = schema();
+    let said = |read: Read, input: &str, what: &str| {
+        let mut problems = Problems::default();
+        read(&parse(input).expect("valid JSON"), &mut problems);
+        let found = problems.into_list().into_iter().find_map(|problem| {
+            let (_, list) = problem.detail.split_once(what)?;
+            Some(in_backticks(list))
+        });
+        found.unwrap_or_else(|| panic!("{input} has no problem with `{what}`"))
+    };
+    let one_of = "must be one of";
+    let word = |place: &str| strings(schema.pointer(place).unwrap_or_else(|| panic!("{place}")));
+    assert_eq!(said(flag, r#"{"kind":"?"}"#, one_of), word("/$defs/flag/properties/kind/enum"));
+    assert_eq!(said(flag, r#"{"type":"?"}"#, one_of), word("/$defs/flag/properties/type/enum"));
+    let channel = OBJECTS[8].1;
+    assert_eq!(said(channel, r#"{"platform":"?"}"#, one_of), word("/$defs/channel/properties/platform/enum"));
+    let forms = schema["$defs"]["condition"]["oneOf"].as_array().expect("forms");
+    let required = |list: &[Json]| list.iter().flat_map(|form| strings(&form["required"])).collect::<BTreeSet<_>>();
+    assert_eq!(said(condition, "{}", "exactly one of"), required(forms));
+    let operators = forms[0]["anyOf"].as_array().expect("operators");
+    assert_eq!(said(condition, r#"{"attribute":"a"}"#, "at least one of"), required(operators));
+    let typed = schema["$defs"]["flag"]["allOf"].as_array().expect("one for each type");
+    let typed: BTreeSet<_> =
+        typed.iter().filter_map(|one| Some(one.pointer("/if/properties/type/const")?.as_str()?.to_owned())).collect();
+    assert_eq!(typed, word("/$defs/flag/properties/type/enum"));
+}
+
+#[test]
+fn limits_are_those_of_the_product() {
+    let schema = schema();
+    let condition = "/$defs/condition/properties";
+    let limits = [
+        ("/properties/name/maxLength".to_owned(), limits::KEY_LENGTH),
+        ("/$defs/settings/properties/origins/maxItems".to_owned(), limits::ORIGINS),
+        ("/$defs/settings/properties/origins/items/maxLength".to_owned(), limits::ORIGIN_LENGTH),
+        ("/$defs/settings/properties/trusted/maxItems".to_owned(), limits::TAGS),
+        ("/$defs/settings/properties/trusted/items/maxLength".to_owned(), limits::KEY_LENGTH),
+        ("/$defs/environment/properties/flags/maxProperties".to_owned(), limits::FLAGS),
+        ("/$defs/environment/properties/segments/maxProperties".to_owned(), limits::SEGMENTS),
+        ("/$defs/environment/properties/routes/maxProperties".to_owned(), limits::ROUTES),
+        ("/$defs/environment/properties/channels/maxProperties".to_owned(), limits::CHANNELS),
+        ("/$defs/segment/properties/include/maxItems".to_owned(), limits::SEGMENT_UNITS),
+        ("/$defs/segment/properties/exclude/maxItems".to_owned(), limits::SEGMENT_UNITS),
+        ("/$defs/segment/properties/include/items/maxLength".to_owned(), limits::KEY_LENGTH * 2),
+        ("/$defs/tags/maxItems".to_owned(), limits::TAGS),
+        ("/$defs/tags/items/maxLength".to_owned(), limits::KEY_LENGTH),
+        ("/$defs/description/maxLength".to_owned(), limits::TEXT_LENGTH),
+        ("/$defs/owner/maxLength".to_owned(), limits::KEY_LENGTH),
+        ("/$defs/flag/properties/salt/maxLength".to_owned(), limits::KEY_LENGTH),
+        ("/$defs/flag/properties/variants/maxProperties".to_owned(), limits::VARIANTS),
+        ("/$defs/flag/properties/rules/maxItems".to_owned(), limits::RULES),
+        ("/$defs/flag/properties/requires/maxItems".to_owned(), limits::PREREQUISITES),
+        ("/$defs/route/properties/targets/maxProperties".to_owned(), limits::VARIANTS),
+        ("/$defs/attribute/maxLength".to_owned(), limits::KEY_LENGTH),
+        ("/$defs/scalar/maxLength".to_owned(), limits::TEXT_LENGTH),
+        (format!("{condition}/all/maxItems"), limits::CONDITIONS),
+        (format!("{condition}/any/maxItems"), limits::CONDITIONS),
+        (format!("{condition}/matches/maxLength"), limits::PATTERN_LENGTH),
+        (format!("{condition}/in/maxItems"), limits::LIST_VALUES),
+        (format!("{condition}/contains/maxItems"), limits::LIST_VALUES),
+        (format!("{condition}/hasAll/maxItems"), limits::LIST_VALUES),
+    ];
+    for (place, limit) in limits {
+        assert_eq!(schema.pointer(&place), Some(&Json::from(limit)), "{place}");
+    }
+    for (place, length) in [("/$defs/key", limits::KEY_LENGTH), ("/$defs/scopeKey", limits::SCOPE_KEY_LENGTH)] {
+        let pattern = schema.pointer(place).and_then(|key| key["pattern"].as_str()).expect("a pattern");
+        assert!(pattern.ends_with(&format!("{{1,{length}}}$")), "{place}: {pattern}");
+    }
+}
+
+#[test]
+fn the_manual_names_every_field() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/document.md");
+    let manual = std::fs::read_to_string(path).expect("the manual is there");
+    let schema = schema();
+    let objects = schema["$defs"].as_object().expect("definitions").values().chain([&schema]);
+    let fields: BTreeSet<_> =
+        objects.filter_map(|object| object["properties"].as_object()).flat_map(|map| map.keys()).collect();
+    assert!(fields.len() >= 60, "{} fields", fields.len());
+    let told = |field: &str| manual.contains(&format!("`{field}`")) || manual.contains(&format!("\"{field}\": "));
+    assert_eq!(fields.into_iter().filter(|field| !told(field)).collect::<Vec<_>>(), Vec::<&String>::new());
+}
