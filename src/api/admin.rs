@@ -6,7 +6,7 @@ use super::{health, metrics, openapi};
 use crate::control::directory::{self, Registered};
 use crate::control::environment;
 use crate::control::metrics::Delta;
-use crate::control::{Caller, Principal, Role, unauthenticated};
+use crate::control::{Author, Caller, Principal, Role, unauthenticated};
 use crate::http::{self, Access, Answer, Body, Fault, Operation, Query, Refusal, Reply, Request, Route};
 use crate::limits;
 use crate::token::{Scope, Token, TokenKind, bearer, parse as parse_token, same, sha256_hex};
@@ -320,9 +320,8 @@ impl Round<'_> {
         }
     }
 
-    fn reason(&self) -> Option<String> {
-        let reason = self.input.request.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
-        reason.map(|reason| reason.chars().take(limits::TEXT_LENGTH / 4).collect())
+    fn reason(&self, principal: &Principal) -> Answer<Option<String>> {
+        Ok(Author::new(principal, &self.input.request, None)?.reason)
     }
 
     pub(super) fn register(
@@ -339,17 +338,22 @@ impl Round<'_> {
             environments,
             create,
             principal: principal.clone(),
-            reason: self.reason(),
+            reason: self.reason(principal)?,
         };
         let reply = self.good(directory_call(&message)?)?;
         Ok(serde_json::from_str(&reply.body)?)
     }
 
     fn put_environment(&self, route: &Route, principal: Principal) -> Result<Reply, Stop> {
+        if !matches!(self.input.request.body.trim(), "" | "{}") {
+            return Err(
+                Refusal::new(Fault::Invalid, "an environment takes no particulars: send `{}` or nothing").into()
+            );
+        }
         let registered = self.register(&route.project, None, vec![route.environment.clone()], false, &principal)?;
         let incarnation = registered.environments.get(&route.environment).copied().unwrap_or(1);
-        let environment = route.scope();
-        let message = environment::Call::Initialise { environment, incarnation, principal, reason: self.reason() };
+        let (environment, reason) = (route.scope(), self.reason(&principal)?);
+        let message = environment::Call::Initialise { environment, incarnation, principal, reason };
         let reply = self.good(environment_call(&route.scope(), &message)?)?;
         let exclusive = self.input.request.if_none_match.as_deref().map(str::trim) == Some("*");
         if exclusive && reply.status == 200 {
@@ -363,7 +367,7 @@ impl Round<'_> {
             let detail = format!("to delete the environment, add `?confirm={}`", route.environment);
             return Err(Refusal::new(Fault::Unconfirmed, detail).into());
         }
-        let reason = self.reason();
+        let reason = self.reason(&principal)?;
         let message = environment::Call::Destroy { principal: principal.clone(), reason: reason.clone() };
         // Where it is gone already, an earlier deletion was cut short before the directory knew.
         let reply = self.one(environment_call(&route.scope(), &message)?)?;

@@ -5,6 +5,7 @@ pub mod admin;
 mod health;
 mod metrics;
 pub mod openapi;
+mod schemas;
 mod spanning;
 #[cfg(test)]
 mod tests;

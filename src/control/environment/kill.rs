@@ -45,11 +45,13 @@ fn note(store: &Store<'_>, author: &Author, entity: &str, killed: bool) -> Answe
 pub(super) fn flag(store: &Store<'_>, route: &Route, author: &Author, kill: bool) -> Answer<Output> {
     let sort = Sort::Of(Kind::Flag);
     let entity = sort.name(&route.key);
-    let Some(stored) = store.find(sort, &route.key)? else {
+    let (stored, known) = (store.find(sort, &route.key)?, store.kill_of(&route.key)?);
+    let changed = known.is_some() != kill;
+    // The kill of a flag that an import removed can still be lifted.
+    if stored.is_none() && (kill || known.is_none()) {
         return Err(Refusal::new(Fault::UnknownEntity, format!("there is no flag `{}`", route.key)));
-    };
-    let changed = store.kill_of(&route.key)?.is_some() != kill;
-    if changed && kill {
+    }
+    if let (true, true, Some(stored)) = (changed, kill, stored) {
         insert(store, &route.key, stored.id, author)?;
         let meta = store.live()?;
         if publish::pointer_text(store, &Meta { sequence: meta.sequence + 1, ..meta })?.len() > limits::POINTER_BYTES {

@@ -6,13 +6,14 @@ use super::super::{Author, Effect, Output, pointer};
 use super::store::{Meta, Store};
 use super::{context_keys, kill, snapshot};
 use crate::http::Answer;
+use crate::limits;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Milliseconds between the starts of two publications; KV takes one write a second per key.
 const PACE: i64 = 1_000;
 /// After this long without a word, a publication is taken as lost.
-const PATIENCE: i64 = 15_000;
+const PATIENCE: i64 = 5_000;
 /// The longest wait between attempts.
 const BACKOFF: i64 = 30_000;
 /// For how long superseded snapshots are kept in KV.
@@ -101,10 +102,18 @@ pub(super) fn hurry(store: &Store<'_>) -> Answer<()> {
 
 /// The pointer's text.
 pub(super) fn pointer_text(store: &Store<'_>, meta: &Meta) -> Answer<String> {
-    let rows = store.sql.rows("SELECT id FROM kill ORDER BY id", &[])?;
-    let killed = rows.iter().map(|row| row.integer(0)).collect::<Result<_, _>>()?;
-    let Meta { incarnation, sequence, version, killed: kill, .. } = *meta;
-    Ok(serde_json::to_string(&Pointer { incarnation, sequence, version, kill, killed })?)
+    let text = |query: &str| -> Answer<String> {
+        let rows = store.sql.rows(query, &[])?;
+        let killed = rows.iter().map(|row| row.integer(0)).collect::<Result<_, _>>()?;
+        let Meta { incarnation, sequence, version, killed: kill, .. } = *meta;
+        Ok(serde_json::to_string(&Pointer { incarnation, sequence, version, kill, killed })?)
+    };
+    let all = text("SELECT id FROM kill ORDER BY id")?;
+    if all.len() <= limits::POINTER_BYTES {
+        return Ok(all);
+    }
+    // Kills of deleted flags are the first that can be done without.
+    text("SELECT id FROM kill WHERE lifted_at IS NULL ORDER BY id")
 }
 
 /// The effect that moves the pointer object.

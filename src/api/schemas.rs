@@ -1,0 +1,302 @@
+//! The schemas of the OpenAPI document. Those of flags and other documents say what is common;
+//! `schema/project.schema.json` says everything, for editors.
+
+use crate::http::{Fault, Role};
+use serde_json::{Map, Value, json};
+
+fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+fn object(required: &[&str], properties: &Value) -> Value {
+    json!({"type": "object", "required": required, "properties": properties})
+}
+
+/// A closed object: other members are refused.
+fn closed(required: &[&str], properties: &Value) -> Value {
+    let mut out = object(required, properties);
+    out["additionalProperties"] = Value::Bool(false);
+    out
+}
+
+fn page(item: &Value) -> Value {
+    object(
+        &["items"],
+        &json!({
+            "items": {"type": "array", "items": item},
+            "next": {"type": "string", "description": "The next page's `after`; absent on the last page"},
+        }),
+    )
+}
+
+fn text() -> Value {
+    json!({"type": "string"})
+}
+
+fn number() -> Value {
+    json!({"type": "integer"})
+}
+
+fn truth() -> Value {
+    json!({"type": "boolean"})
+}
+
+fn instant() -> Value {
+    json!({"type": "string", "format": "date-time"})
+}
+
+fn texts() -> Value {
+    json!({"type": "array", "items": {"type": "string"}})
+}
+
+fn map(of: &Value) -> Value {
+    json!({"type": "object", "additionalProperties": of})
+}
+
+/// All schemas by name.
+pub(super) fn all() -> Map<String, Value> {
+    let groups = [documents(), evaluation(), operations(), administration(), changes()];
+    groups.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+type Schemas = Vec<(&'static str, Value)>;
+
+fn documents() -> Schemas {
+    let about = |more: &Value| {
+        let mut properties = json!({"description": text(), "owner": text(), "tags": texts()});
+        if let (Some(all), Some(more)) = (properties.as_object_mut(), more.as_object()) {
+            all.extend(more.clone());
+        }
+        properties
+    };
+    let flag = about(&json!({
+        "kind": {"enum": ["release", "experiment", "operational", "permission"], "default": "release"},
+        "review": {"type": "string", "format": "date"},
+        "type": {"enum": ["boolean", "string", "integer", "float", "object"]},
+        "variants": {"type": "object", "minProperties": 1},
+        "enabled": {"type": "boolean", "default": true},
+        "off": text(),
+        "client": {"type": "boolean", "default": false},
+        "salt": {"type": "string", "description": "Random unless given; kept when left out of a PUT"},
+        "requires": {"type": "array", "items": closed(&["flag", "is"], &json!({"flag": text(), "is": text()}))},
+        "rules": {"type": "array", "items": closed(&["id", "serve"], &json!({
+            "id": text(),
+            "description": text(),
+            "if": {"type": "object"},
+            "serve": reference("Serve"),
+        }))},
+        "default": reference("Serve"),
+    }));
+    let segment = about(&json!({"by": text(), "include": texts(), "exclude": texts(), "if": {"type": "object"}}));
+    let route = about(&json!({"host": text(), "flag": text(), "targets": map(&text())}));
+    let channel = about(&json!({
+        "platform": {"enum": ["ios", "android", "web"]},
+        "minimum": text(),
+        "latest": text(),
+        "storeUrl": text(),
+    }));
+    let settings = json!({"description": text(), "origins": texts(), "trusted": texts()});
+    let environment = closed(
+        &[],
+        &json!({
+            "settings": reference("Settings"),
+            "segments": map(&reference("Segment")),
+            "flags": map(&reference("Flag")),
+            "routes": map(&reference("Route")),
+            "channels": map(&reference("Channel")),
+        }),
+    );
+    let project = closed(
+        &["project", "environments"],
+        &json!({
+            "$schema": text(),
+            "project": text(),
+            "name": text(),
+            "environments": map(&environment),
+        }),
+    );
+    let share = json!({"oneOf": [{"type": "number", "minimum": 0, "maximum": 100}, {"type": "object"}]});
+    let allocation = closed(
+        &[],
+        &json!({
+            "share": reference("Share"),
+            "variants": map(&json!({"type": "number"})),
+            "weights": map(&number()),
+            "else": text(),
+            "by": text(),
+        }),
+    );
+    vec![
+        ("Share", share),
+        ("Serve", json!({"oneOf": [text(), allocation]})),
+        ("Flag", closed(&["type", "variants", "off", "default"], &flag)),
+        ("Segment", closed(&[], &segment)),
+        ("Route", closed(&["host", "flag", "targets"], &route)),
+        ("Channel", closed(&["platform"], &channel)),
+        ("Settings", closed(&[], &settings)),
+        ("ProjectDocument", project),
+    ]
+}
+
+fn evaluation() -> Schemas {
+    let evaluation = json!({
+        "key": text(),
+        "value": {},
+        "reason": text(),
+        "variant": text(),
+        "metadata": {"type": "object"},
+    });
+    let failure = json!({"key": text(), "errorCode": text(), "errorDetails": text(), "metadata": {"type": "object"}});
+    let flags = json!({"type": "array", "items": {"oneOf": [reference("Evaluation"), reference("EvaluationFailure")]}});
+    vec![
+        ("EvaluationRequest", object(&[], &json!({"context": {"type": "object"}}))),
+        ("Evaluation", object(&["key", "value", "reason", "metadata"], &evaluation)),
+        ("EvaluationFailure", object(&["errorCode"], &failure)),
+        ("BulkEvaluation", object(&["flags"], &json!({"flags": flags, "metadata": {"type": "object"}}))),
+        ("EventBatch", object(&["events"], &json!({"events": {"type": "array", "items": {"type": "object"}}}))),
+        ("EventReceipt", json!({"type": "object"})),
+        ("UpdateVerdict", object(&["action", "reason"], &json!({"action": text(), "reason": text()}))),
+    ]
+}
+
+fn operations() -> Schemas {
+    let status = json!({"enum": ["ok", "degraded", "down"]});
+    let dependency = object(&["name", "status"], &json!({"name": text(), "status": status, "detail": text()}));
+    let health = json!({
+        "status": status,
+        "version": text(),
+        "release": text(),
+        "deployedAt": instant(),
+        "uptimeSeconds": number(),
+        "timestamp": instant(),
+        "dependencies": {"type": "array", "items": dependency},
+    });
+    let types: Vec<String> = Fault::ALL.iter().map(|fault| fault.uri()).collect();
+    let place = object(&["pointer", "detail"], &json!({"pointer": text(), "detail": text()}));
+    let problem = json!({
+        "type": {"enum": types},
+        "title": text(),
+        "status": number(),
+        "detail": text(),
+        "problems": {"type": "array", "items": place},
+    });
+    vec![
+        ("OpenApi", json!({"type": "object"})),
+        ("Health", object(&["status", "version", "uptimeSeconds", "timestamp", "dependencies"], &health)),
+        ("Problem", object(&["type", "title", "status", "detail"], &problem)),
+        ("Empty", closed(&[], &json!({}))),
+    ]
+}
+
+fn administration() -> Schemas {
+    let roles: Vec<&str> = [Role::Viewer, Role::Editor, Role::Approver, Role::Owner].map(Role::word).to_vec();
+    let project = json!({"key": text(), "name": text(), "createdAt": instant(), "environments": texts()});
+    let registered = object(&["key"], &json!({"key": text(), "incarnation": number(), "createdAt": instant()}));
+    let environment = json!({
+        "project": text(),
+        "environment": text(),
+        "incarnation": number(),
+        "version": number(),
+        "sequence": number(),
+        "killed": truth(),
+        "killedFlags": texts(),
+        "counts": map(&number()),
+        "bytes": number(),
+        "createdAt": instant(),
+        "publication": {"type": "object"},
+    });
+    let token = json!({
+        "id": text(),
+        "kind": {"enum": ["client", "server", "admin"]},
+        "role": {"enum": roles},
+        "name": text(),
+        "createdAt": instant(),
+        "createdBy": text(),
+        "expiresAt": instant(),
+        "expired": truth(),
+    });
+    let new = json!({"token": text(), "replaces": reference("Token")});
+    let request = json!({
+        "kind": {"enum": ["client", "server", "admin"]},
+        "role": {"enum": roles},
+        "name": text(),
+        "expiresAt": instant(),
+        "reason": text(),
+    });
+    let rotate = json!({"overlap": {"type": "integer", "minimum": 0, "default": 86_400}, "reason": text()});
+    let key = object(&["key"], &json!({"key": text(), "createdAt": instant(), "expiresAt": instant()}));
+    vec![
+        ("Project", object(&["key", "name"], &project)),
+        ("Projects", page(&reference("Project"))),
+        ("ProjectRequest", closed(&[], &json!({"name": text()}))),
+        ("Environment", object(&["project", "environment", "version"], &environment)),
+        ("Environments", page(&registered)),
+        ("Token", object(&["id", "kind", "name"], &token)),
+        ("Tokens", page(&reference("Token"))),
+        ("NewToken", json!({"allOf": [reference("Token"), object(&["token"], &new)]})),
+        ("TokenRequest", closed(&["kind", "name"], &request)),
+        ("RotateRequest", closed(&[], &rotate)),
+        ("ContextKeys", object(&["keys"], &json!({"keys": {"type": "array", "items": key}}))),
+        ("ReasonRequest", closed(&[], &json!({"reason": text()}))),
+    ]
+}
+
+fn changes() -> Schemas {
+    let item = |of: &str| {
+        object(
+            &["key", "revision", "document"],
+            &json!({
+                "key": text(),
+                "revision": number(),
+                "killed": truth(),
+                "etag": text(),
+                "updatedAt": instant(),
+                "updatedBy": text(),
+                "document": reference(of),
+            }),
+        )
+    };
+    let noted = json!({"at": instant(), "actor": text(), "action": text(), "reason": text()});
+    let with = |more: &Value| {
+        let mut all = noted.clone();
+        if let (Some(all), Some(more)) = (all.as_object_mut(), more.as_object()) {
+            all.extend(more.clone());
+        }
+        object(&["at", "actor", "action"], &all)
+    };
+    let entry = json!({
+        "sequence": number(), "entity": text(), "version": number(), "before": {}, "after": {},
+        "previous": text(), "hash": text(),
+    });
+    let change = json!({"op": {"enum": ["add", "remove", "replace"]}, "path": text(), "from": {}, "to": {}});
+    let changes = json!({"type": "array", "items": object(&["op", "path"], &change)});
+    let share = closed(&["share"], &json!({"share": reference("Share")}));
+    let report = json!({
+        "environment": text(), "project": text(), "dryRun": truth(), "version": number(),
+        "created": number(), "updated": number(), "deleted": number(), "unchanged": number(),
+        "changes": {"type": "array", "items": {"type": "object"}},
+        "environments": {"type": "object", "description": "By environment, where a whole project is imported"},
+    });
+    let copy = json!({
+        "from": text(), "flags": texts(), "segments": texts(), "dryRun": truth(), "reason": text(),
+    });
+    let explain = json!({"flag": text(), "context": {"type": "object"}, "version": number()});
+    let kill = json!({"entity": text(), "killed": truth(), "changed": truth(), "sequence": number()});
+    vec![
+        ("Flags", page(&item("Flag"))),
+        ("Segments", page(&item("Segment"))),
+        ("Routes", page(&item("Route"))),
+        ("Channels", page(&item("Channel"))),
+        ("FlagPatch", closed(&[], &json!({"enabled": truth(), "rules": map(&share), "default": share}))),
+        ("KillState", object(&["entity", "killed", "changed", "sequence"], &kill)),
+        ("History", page(&with(&json!({"revision": number(), "version": number(), "deleted": truth()})))),
+        ("Versions", page(&with(&json!({"version": number(), "entity": text()})))),
+        ("Audit", page(&with(&entry))),
+        ("Diff", object(&["from", "to", "changes"], &json!({"from": {}, "to": {}, "changes": changes}))),
+        ("RevertRequest", closed(&["revision"], &json!({"revision": number(), "reason": text()}))),
+        ("ImportReport", object(&["dryRun"], &report)),
+        ("CopyRequest", closed(&["from"], &copy)),
+        ("ExplainRequest", closed(&["flag"], &explain)),
+        ("Explanation", json!({"type": "object"})),
+    ]
+}

@@ -1,0 +1,136 @@
+//! Import, export, comparison and copy.
+
+use super::*;
+
+const DOCUMENT: &str = r#"{"project":"swapjoy","name":"SwapJoy","environments":{
+    "production":{
+        "settings":{"origins":["https://swapjoy.example"]},
+        "segments":{"beta":{"include":["u-17"],"if":{"attribute":"group","in":["internal","beta"]}}},
+        "flags":{
+            "site":{"type":"boolean","variants":{"on":true,"off":false},"off":"off","client":true,
+                "rules":[{"id":"beta","if":{"segment":"beta"},"serve":"on"}],"default":"off"},
+            "next":{"type":"boolean","variants":{"on":true,"off":false},"off":"off","requires":[{"flag":"site","is":"on"}],"default":"on"}},
+        "routes":{"web":{"host":"swapjoy.example","flag":"site","targets":{"on":"https://green.example","off":"https://blue.example"}}},
+        "channels":{"ios":{"platform":"ios","minimum":"2.0.0"}}},
+    "staging":{}}}"#;
+
+fn swapjoy(rest: &str) -> String {
+    format!("/v1/projects/swapjoy/environments/{rest}")
+}
+
+#[test]
+fn a_project_document_makes_what_is_missing_and_repeating_it_changes_nothing() {
+    let world = World::new();
+    let dry = world.owner("POST", "/v1/import?dryRun=true", DOCUMENT).expect(200);
+    assert_eq!(dry.json["environments"]["production"]["created"], 6);
+    world.owner("GET", "/v1/projects/swapjoy", "").expect(404);
+    world.owner("GET", &swapjoy("production"), "").expect(404);
+    let report = world.owner("POST", "/v1/import", DOCUMENT).expect(200);
+    assert_eq!(report.json["environments"]["production"]["created"], 6);
+    let project = world.owner("GET", "/v1/projects/swapjoy", "").expect(200);
+    assert_eq!(
+        (&project.json["name"], &project.json["environments"]),
+        (&json!("SwapJoy"), &json!(["production", "staging"]))
+    );
+    let state = world.owner("GET", &swapjoy("production"), "").json;
+    let again = world.owner("POST", "/v1/import", DOCUMENT).expect(200);
+    let report = &again.json["environments"]["production"];
+    assert_eq!((&report["created"], &report["updated"], &report["unchanged"]), (&json!(0), &json!(0), &json!(6)));
+    assert_eq!(world.owner("GET", &swapjoy("production"), "").json["version"], state["version"]);
+}
+
+#[test]
+fn an_import_with_a_fault_anywhere_changes_nothing_anywhere() {
+    let world = World::new();
+    let bad = DOCUMENT.replace(r#""staging":{}"#, r#""staging":{"flags":{"x":{"type":"boolean","variants":{"a":true},"off":"a","default":"a","requires":[{"flag":"gone","is":"on"}]}}}"#);
+    let refused = world.owner("POST", "/v1/import", &bad).expect(422);
+    assert_eq!(refused.json["problems"][0]["pointer"], "/environments/staging/flags/x/requires/0");
+    world.owner("GET", "/v1/projects/swapjoy", "").expect(404);
+    world.owner("GET", &swapjoy("production"), "").expect(404);
+    let twice =
+        r#"{"project":"swapjoy","environments":{"a":{"flags":{"x":{},"x":{}}},"deployment":{},"A":{}},"more":1}"#;
+    let refused = world.owner("POST", "/v1/import", twice).expect(422);
+    let places: Vec<_> =
+        refused.json["problems"].as_array().expect("list").iter().map(|p| p["pointer"].as_str()).collect();
+    assert!(places.contains(&Some("/environments/a/flags/x")) && places.contains(&Some("/more")), "{places:?}");
+}
+
+#[test]
+fn what_was_exported_comes_back_the_same() {
+    let world = World::populated();
+    world.owner("POST", "/v1/import", DOCUMENT).expect(200);
+    let export = world.owner("GET", &swapjoy("production/export"), "").expect(200);
+    let body = export.reply.body.replace(r#""production":"#, r#""copy":"#);
+    world.owner("POST", "/v1/import", &body).expect(200);
+    let copy = world.owner("GET", &swapjoy("copy/export"), "").expect(200);
+    assert_eq!(copy.reply.body.replace(r#""copy":"#, r#""production":"#), export.reply.body);
+    let difference = world.owner("GET", &swapjoy("production/compare?with=copy"), "").expect(200);
+    assert_eq!(difference.json["changes"], json!([]));
+    // One environment alone is taken for the one that it is sent to.
+    world.owner("POST", &at("/import"), &export.reply.body).expect(200);
+    let here = world.owner("GET", &at("/export"), "").reply.body;
+    assert_eq!(here.replace("pairity", "swapjoy"), export.reply.body);
+}
+
+#[test]
+fn replacing_deletes_what_is_not_named_and_a_dry_run_only_says_so() {
+    let world = World::new();
+    world.owner("POST", "/v1/import", DOCUMENT).expect(200);
+    let less = r#"{"project":"swapjoy","environments":{"production":{"flags":{"site":{"type":"boolean","variants":{"on":true,"off":false},"off":"off","client":false,"default":"off"}}}}}"#;
+    let target = swapjoy("production/import?mode=replace");
+    let dry = world.owner("POST", &format!("{target}&dryRun=true"), less).expect(200);
+    assert_eq!((&dry.json["deleted"], &dry.json["updated"], &dry.json["dryRun"]), (&json!(5), &json!(1), &json!(true)));
+    let changes = dry.json["changes"].as_array().expect("changes").iter().find(|line| line["entity"] == "flags/site");
+    let paths: Vec<_> = changes.expect("one")["changes"].as_array().expect("list").iter().map(|c| &c["path"]).collect();
+    assert_eq!(paths, ["/client", "/rules"]);
+    world.owner("GET", &swapjoy("production/flags/next"), "").expect(200);
+    world.owner("POST", &swapjoy("production/import"), less).expect(200);
+    world.owner("GET", &swapjoy("production/flags/next"), "").expect(200);
+    world.owner("POST", &target, less).expect(200);
+    world.owner("GET", &swapjoy("production/flags/next"), "").expect(404);
+    world.owner("GET", &swapjoy("production/channels/ios"), "").expect(404);
+}
+
+#[test]
+fn a_copy_brings_segments_and_leaves_salts() {
+    let world = World::populated();
+    world.owner("PUT", &staging("/segments/inner"), r#"{"include":["u"]}"#).expect(201);
+    world.owner("PUT", &staging("/segments/beta"), r#"{"if":{"segment":"inner"}}"#).expect(201);
+    let rules = r#""rules":[{"id":"b","if":{"segment":"beta"},"serve":"on"}]"#;
+    let there = world.owner("PUT", &staging("/flags/chat"), &flag(rules)).expect(201).json;
+    world.owner("PUT", &staging("/flags/other"), &flag(r#""requires":[{"flag":"absent","is":"on"}]"#)).expect(422);
+    let fresh = world.owner("PUT", &staging("/flags/fresh"), FLAG).expect(201).json;
+    let here = world.owner("PUT", &at("/flags/chat"), FLAG).expect(201).json;
+    let dry = world.owner("POST", &at("/copy"), r#"{"from":"staging","flags":["chat"],"dryRun":true}"#).expect(200);
+    assert_eq!((&dry.json["created"], &dry.json["updated"]), (&json!(2), &json!(1)));
+    world.owner("GET", &at("/segments/beta"), "").expect(404);
+    world.owner("POST", &at("/copy"), r#"{"from":"staging","flags":["chat","fresh"]}"#).expect(200);
+    let copied = world.owner("GET", &at("/flags/chat"), "").json;
+    assert_eq!((&copied["rules"], &copied["salt"]), (&there["rules"], &here["salt"]));
+    assert_eq!(world.owner("GET", &at("/flags/fresh"), "").json["salt"], fresh["salt"]);
+    world.owner("GET", &at("/segments/inner"), "").expect(200);
+    world.owner("POST", &at("/copy"), r#"{"from":"staging","flags":["gone"]}"#).expect(404);
+    world.owner("POST", &at("/copy"), r#"{"from":"nowhere","flags":["chat"]}"#).expect(404);
+    let audit = world.owner("GET", &at("/audit?entity=flags/chat&limit=1"), "").json;
+    assert_eq!(audit["items"][0]["action"], "copy");
+}
+
+#[test]
+fn ten_thousand_flags_come_in_and_go_out() {
+    let world = World::populated();
+    let mut flags = serde_json::Map::new();
+    for index in 0..10_000 {
+        flags.insert(format!("f{index}"), serde_json::from_str(FLAG).expect("JSON"));
+    }
+    let body = json!({"project": "pairity", "environments": {"production": {"flags": flags}}}).to_string();
+    assert_eq!(
+        world.owner("POST", "/v1/import", &body).expect(200).json["environments"]["production"]["created"],
+        10_000
+    );
+    world.pump(NAME);
+    let pages = std::iter::successors(Some(world.owner("GET", &at("/flags?limit=200"), "").json), |page| {
+        let next = page["next"].as_str()?;
+        Some(world.owner("GET", &at(&format!("/flags?limit=200&after={next}")), "").json)
+    });
+    assert_eq!(pages.map(|page| page["items"].as_array().map_or(0, Vec::len)).sum::<usize>(), 10_000);
+}

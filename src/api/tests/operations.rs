@@ -1,0 +1,51 @@
+//! Health, metrics and the description of the API.
+
+use super::*;
+
+#[test]
+fn health_names_what_is_wrong_and_goes_on() {
+    let world = World::populated();
+    let well = world.with_token(None, "GET", "/health", "").expect(200).json;
+    assert_eq!((&well["status"], &well["version"], &well["uptimeSeconds"]), (&json!("ok"), &json!("v1"), &json!(10)));
+    world.silent.borrow_mut().push("directory");
+    let ill = world.with_token(None, "GET", "/health", "").expect(200).json;
+    assert_eq!((&ill["status"], &ill["dependencies"][0]["detail"]), (&json!("degraded"), &json!("timed out")));
+    world.with_token(None, "GET", "/health/ready", "").expect(200);
+}
+
+#[test]
+fn metrics_speak_for_the_whole_deployment() {
+    let world = World::populated();
+    world.owner("PUT", &at("/flags/chat"), FLAG).expect(201);
+    world.pump(NAME);
+    for (isolate, amount) in [("a", 2), ("b", 3)] {
+        let add =
+            json!({"call": "add", "isolate": isolate, "flush": 1, "counters": [["headgate_events_total", {}, amount]]});
+        world.send("metrics", "metrics", &add.to_string());
+    }
+    world.with_token(None, "GET", "/metrics", "").expect(401);
+    let token =
+        world.owner("POST", &at("/tokens"), r#"{"kind":"admin","role":"viewer","name":"p"}"#).json["token"].clone();
+    let page = world.with_token(token.as_str(), "GET", "/metrics", "").expect(200).reply;
+    assert_eq!(page.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    for line in [
+        "headgate_events_total 5",
+        "headgate_flags{environment=\"pairity/production\"} 1",
+        "headgate_environments 2",
+        "headgate_uptime_seconds 10",
+        "# TYPE headgate_events_total counter",
+    ] {
+        assert!(page.body.lines().any(|found| found == line), "{line} in\n{}", page.body);
+    }
+}
+
+#[test]
+fn head_is_get_without_a_body() {
+    let world = World::populated();
+    let head = world.with_token(None, "HEAD", "/openapi.json", "").expect(200).reply;
+    assert!(head.body.is_empty());
+    let get = world.with_token(None, "GET", "/openapi.json", "").expect(200);
+    assert_eq!(get.json["openapi"], "3.1.0");
+    world.owner("HEAD", "/v1/projects", "").expect(200);
+    world.owner("HEAD", &at("/flags"), "").expect(200);
+}
