@@ -61,15 +61,17 @@ pub(super) fn all() -> Map<String, Value> {
 
 type Schemas = Vec<(&'static str, Value)>;
 
-fn documents() -> Schemas {
-    let about = |more: &Value| {
-        let mut properties = json!({"description": text(), "owner": text(), "tags": texts()});
-        if let (Some(all), Some(more)) = (properties.as_object_mut(), more.as_object()) {
-            all.extend(more.clone());
-        }
-        properties
-    };
-    let flag = about(&json!({
+/// Members that every document has.
+fn about(more: &Value) -> Value {
+    let mut properties = json!({"description": text(), "owner": text(), "tags": texts()});
+    if let (Some(all), Some(more)) = (properties.as_object_mut(), more.as_object()) {
+        all.extend(more.clone());
+    }
+    properties
+}
+
+fn flag() -> Value {
+    let properties = about(&json!({
         "kind": {"enum": ["release", "experiment", "operational", "permission"], "default": "release"},
         "review": {"type": "string", "format": "date"},
         "type": {"enum": ["boolean", "string", "integer", "float", "object"]},
@@ -87,6 +89,10 @@ fn documents() -> Schemas {
         }))},
         "default": reference("Serve"),
     }));
+    closed(&["type", "variants", "off", "default"], &properties)
+}
+
+fn documents() -> Schemas {
     let segment = about(&json!({"by": text(), "include": texts(), "exclude": texts(), "if": {"type": "object"}}));
     let route = about(&json!({"host": text(), "flag": text(), "targets": map(&text())}));
     let channel = about(&json!({
@@ -129,7 +135,7 @@ fn documents() -> Schemas {
     vec![
         ("Share", share),
         ("Serve", json!({"oneOf": [text(), allocation]})),
-        ("Flag", closed(&["type", "variants", "off", "default"], &flag)),
+        ("Flag", flag()),
         ("Segment", closed(&[], &segment)),
         ("Route", closed(&["host", "flag", "targets"], &route)),
         ("Channel", closed(&["platform"], &channel)),

@@ -134,3 +134,44 @@ fn ten_thousand_flags_come_in_and_go_out() {
     });
     assert_eq!(pages.map(|page| page["items"].as_array().map_or(0, Vec::len)).sum::<usize>(), 10_000);
 }
+
+#[test]
+fn the_example_products_come_in_go_out_and_compile() {
+    use crate::flag::{FlagSet, Source};
+    fn source((key, id, text): &(String, u32, String)) -> Source<'_> {
+        Source { key, id: *id, revision: 1, text }
+    }
+    let examples = [
+        include_str!("../../../examples/avalo/project.json"),
+        include_str!("../../../examples/pairity/project.json"),
+        include_str!("../../../examples/pinky-promise/project.json"),
+        include_str!("../../../examples/pulse/project.json"),
+        include_str!("../../../examples/swapjoy/project.json"),
+    ];
+    let world = World::new();
+    for example in examples {
+        let report = world.owner("POST", "/v1/import", example).expect(200).json;
+        let project = report["project"].as_str().expect("a key");
+        for environment in report["environments"].as_object().expect("environments").keys() {
+            let name = format!("{project}/{environment}");
+            let export = world.owner("GET", &format!("/v1/projects/{project}/environments/{environment}/export"), "");
+            let again = world.owner("POST", "/v1/import?mode=replace", &export.expect(200).reply.body).expect(200).json;
+            assert_eq!(again["environments"][environment]["changes"], json!([]), "{name}");
+            let text = world.send("environment", &name, r#"{"call":"snapshot","version":null}"#).reply.expect("one");
+            let snapshot: Value = serde_json::from_str(&text).expect("JSON");
+            let texts = |kind: &str| -> Vec<(String, u32, String)> {
+                let items = snapshot[kind].as_array().expect("a list").iter();
+                let id = |item: &Value| u32::try_from(item["id"].as_u64().unwrap_or(0)).expect("small");
+                items
+                    .map(|i| (i["key"].as_str().expect("a key").to_owned(), id(i), i["document"].to_string()))
+                    .collect()
+            };
+            let (segments, flags) = (texts("segments"), texts("flags"));
+            let segments: Vec<_> = segments.iter().map(source).collect();
+            let flags: Vec<_> = flags.iter().map(source).collect();
+            let set = FlagSet::compile(&segments, &flags, None);
+            assert_eq!(set.len(), flags.len());
+            assert_eq!(set.faults().collect::<Vec<_>>(), []);
+        }
+    }
+}
