@@ -8,8 +8,10 @@ pub mod openapi;
 mod schemas;
 mod spanning;
 #[cfg(test)]
+#[cfg(not(target_family = "wasm"))]
 mod tests;
 #[cfg(test)]
+#[cfg(not(target_family = "wasm"))]
 pub(crate) mod world;
 
 pub use crate::http::{Reply, Request, problem, route};

@@ -7,6 +7,7 @@ mod history;
 mod kills;
 mod operations;
 mod publishing;
+mod random;
 mod writes;
 
 use super::world::{FLAG, OWNER, World};

@@ -178,6 +178,7 @@ pub fn verify(sql: &dyn Sql) -> Result<i64, SqlError> {
 }
 
 #[cfg(test)]
+#[cfg(not(target_family = "wasm"))]
 mod tests {
     use super::super::schema::AUDIT;
     use super::super::sql::memory::Memory;

@@ -79,7 +79,7 @@ pub struct Census {
     pub environments: i64,
 }
 
-const SCHEMA: &[schema::Step] = &[&[
+pub(crate) const SCHEMA: &[schema::Step] = &[&[
     "CREATE TABLE project (key TEXT PRIMARY KEY, name TEXT NOT NULL, created_at INTEGER NOT NULL) WITHOUT ROWID",
     // A removed environment stays as a row: should its name be used again, its incarnation rises.
     "CREATE TABLE environment (

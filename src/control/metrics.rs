@@ -58,7 +58,7 @@ pub struct Series {
     pub counter: bool,
 }
 
-const SCHEMA: &[schema::Step] = &[&[
+pub(crate) const SCHEMA: &[schema::Step] = &[&[
     "CREATE TABLE series (
         source TEXT NOT NULL, name TEXT NOT NULL, labels TEXT NOT NULL, value INTEGER NOT NULL,
         PRIMARY KEY (source, name, labels)) WITHOUT ROWID",
@@ -146,6 +146,7 @@ fn read(sql: &dyn Sql) -> Answer<Output> {
 }
 
 #[cfg(test)]
+#[cfg(not(target_family = "wasm"))]
 mod tests {
     use super::super::sql::memory::Memory;
     use super::*;

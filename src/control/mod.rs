@@ -17,10 +17,13 @@
 //!   before the reply is sent) need none: `pump` repeats them until they are settled.
 //! * After every call of `environment` that was committed with an alarm, send `{"call":"pump"}`
 //!   (in the background); send it in `alarm()` too.
+//! * A call of KV or of another object that hangs is a failure after 2 seconds: a slow KV must
+//!   not hold up the pointer, and readers can have the snapshot from the environment itself.
 //! * A new deployment needs nothing: schemas migrate on first use.
 //!
 //! # Messages
-//! **environment** (named `project/environment`), see [`environment::Call`]:
+//! **environment** (named `project/environment`), see [`environment::Call`]; its `handle` takes
+//! one thing more, the function that traces an evaluation ([`environment::Explain`]):
 //! * `{"call":"admin","request":Request,"caller":Caller}` → Reply. From `plan`.
 //! * `{"call":"initialise"|"destroy"|"import"|"document"|"pick"|"authenticate", …}` → Reply. From `plan`.
 //! * `{"call":"pump"}` → effects and a receipt when something is due, else only the alarm.

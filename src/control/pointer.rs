@@ -20,7 +20,7 @@ pub enum Call {
     Read,
 }
 
-const SCHEMA: &[schema::Step] =
+pub(crate) const SCHEMA: &[schema::Step] =
     &[&["CREATE TABLE pointer (incarnation INTEGER NOT NULL, sequence INTEGER NOT NULL, text TEXT NOT NULL)"]];
 
 /// Answers a call; see [`crate::control`].
@@ -52,6 +52,7 @@ fn run(sql: &dyn Sql, input: &Input<'_>) -> Answer<Output> {
 }
 
 #[cfg(test)]
+#[cfg(not(target_family = "wasm"))]
 mod tests {
     use super::super::sql::memory::Memory;
     use super::*;

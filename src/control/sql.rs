@@ -132,6 +132,7 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
 
 /// SQLite in memory, for tests.
 #[cfg(test)]
+#[cfg(not(target_family = "wasm"))]
 pub(crate) mod memory {
     use super::{Cell, Sql, SqlError};
     use rusqlite::types::{Value, ValueRef};

@@ -47,13 +47,15 @@ fn a_token_that_is_not_good_here_learns_nothing() {
 fn roles_reach_as_far_as_they_say() {
     let world = World::populated();
     world.owner("PUT", &at("/flags/chat"), FLAG).expect(201);
-    let calls: [(&str, String, &str, usize); 9] = [
+    let settings = r#"{"project":"p","environments":{"x":{"settings":{"origins":["*"]}}}}"#;
+    let calls: [(&str, String, &str, usize); 10] = [
         ("GET", at("/flags/chat"), "", 0),
         ("GET", at("/audit"), "", 0),
         ("PATCH", at("/flags/chat"), r#"{"enabled":true}"#, 1),
         ("POST", at("/flags/chat/kill"), "", 1),
         ("POST", at("/unkill"), "", 1),
         ("PUT", at("/settings"), "{}", 2),
+        ("POST", at("/import?dryRun=true"), settings, 2),
         ("GET", at("/tokens"), "", 3),
         ("GET", at("/context-key"), "", 3),
         ("POST", at("/tokens"), r#"{"kind":"server","name":"s"}"#, 3),

@@ -109,6 +109,7 @@ fn a_publication_that_ends_late_never_moves_the_pointer_back() {
     world.perform(&slow.effects);
     settle(&world, &slow.receipt.expect("a receipt"), None);
     assert_eq!(world.pointer(NAME), current);
+    world.pass(2_000);
     assert!(pump(&world).receipt.is_none(), "the truth is settled and stays so");
     settle(&world, "1.1.1", Some("very late"));
     assert!(pump(&world).receipt.is_none());

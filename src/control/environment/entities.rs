@@ -5,7 +5,7 @@ use super::super::{Author, Output, Paged, raw};
 use super::patch;
 use super::publish;
 use super::store::{Meta, Store, Stored, etag};
-use super::write::{Change, Manner, Written, apply, etag_of};
+use super::write::{Change, Manner, apply};
 use crate::control::audit::PAGE_BYTES;
 use crate::control::sql::Cell;
 use crate::http::{Answer, Fault, Kind, Query, Refusal, Reply, Request, date, matches_strongly, matches_weakly};
@@ -144,9 +144,8 @@ pub(super) fn delete(store: &Store<'_>, sort: Sort, key: &str, request: &Request
     let stored = store.find(sort, key)?.ok_or_else(|| missing(sort, key))?;
     check_conditions(&meta, Some(&stored), request, true)?;
     let change = Change { sort, key: key.to_owned(), document: None, place: String::new() };
-    let written = apply(store, author, Manner::PLAIN, vec![change])?;
-    let tag = written.first().map(|one: &Written| etag_of(&meta, one)).unwrap_or_default();
-    finish(store, &Reply::empty(204).with("headgate-deleted", tag))
+    apply(store, author, Manner::PLAIN, vec![change])?;
+    finish(store, &Reply::empty(204))
 }
 
 #[derive(Serialize)]

@@ -115,6 +115,9 @@ fn bring(store: &Store<'_>, author: &Author, import: &Import, node: &Node<'_>) -
     }
     let manner = Manner { action: &import.action, keep_salts: import.keep_salts, lift_kills: false };
     let written = apply(store, author, manner, changes)?;
+    if written.iter().any(|one| one.sort == Sort::Settings) {
+        import.principal.require(Role::Approver)?;
+    }
     let mut output = entities::finish(store, &Reply::value(200, &report(store, import, total, &written)?))?;
     if import.dry_run {
         output.commit = false;

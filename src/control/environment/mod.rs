@@ -28,6 +28,9 @@ use super::tokens;
 use super::{Caller, Input, Output, Principal, schema, unauthenticated};
 use crate::http::{Answer, Fault, Refusal, Reply, Request};
 use serde::{Deserialize, Serialize};
+#[cfg(test)]
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use store::SCHEMA as TABLES;
 use store::{SCHEMA, Store};
 
 /// What an environment is asked.

@@ -9,7 +9,7 @@ use crate::http::{Answer, Fault, Refusal};
 use crate::time::Instant;
 
 /// The schema, step by step. A step that was released is never changed.
-pub(super) const SCHEMA: &[Step] = &[&[
+pub(crate) const SCHEMA: &[Step] = &[&[
     // One row: what counts. `sequence` rises with every change of the pointer, `bytes` is the
     // sum of all documents' lengths.
     "CREATE TABLE meta (

@@ -7,7 +7,7 @@ use super::super::document::{Document, Sort};
 use super::super::reference::{Reference, Target, references};
 use super::check;
 use super::kill;
-use super::store::{Meta, Store, Stored};
+use super::store::{Store, Stored};
 use crate::http::{Answer, Fault, Kind, Refusal};
 use crate::json::Problem;
 use crate::limits;
@@ -247,9 +247,4 @@ fn save_references(store: &Store<'_>, one: &Written) -> Answer<bool> {
         )?;
     }
     Ok(new.difference(&old).any(|(target, ..)| target == Target::Attribute.word()))
-}
-
-/// The entity tag that a written document has now.
-pub(super) fn etag_of(meta: &Meta, written: &Written) -> String {
-    super::store::etag(meta, written.revision)
 }
