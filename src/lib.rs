@@ -11,12 +11,18 @@
 pub mod api;
 pub mod bucketing;
 pub mod control;
+#[cfg(target_arch = "wasm32")]
+mod edge;
+pub mod event;
+pub mod explain;
 pub mod flag;
+pub mod gateway;
 pub mod http;
 pub mod id;
 pub mod json;
 pub mod limits;
 pub mod route;
+pub mod snapshot;
 pub mod time;
 pub mod token;
 pub mod update;

@@ -46,6 +46,9 @@
 //! not above the isolate's last one is taken as a repetition), `{"call":"gauges",…}` (made by
 //! environments, pass it on as it is), `{"call":"read"}` → Reply.
 //!
+//! **ledger** (named `project/environment`): `{"call":"take","id":…,"message":…}` with a message
+//! of the event queue → `taken` or `known`.
+//!
 //! **effects**: `{"put":{"key","text"}}` and `{"delete":{"key"}}` on KV,
 //! `{"pointer":{"name","message"}}`: send the message to that pointer object,
 //! `{"gauges":{"message"}}`: send the message to the metrics object.
@@ -56,6 +59,7 @@ pub mod directory;
 pub mod document;
 pub mod entropy;
 pub mod environment;
+pub mod ledger;
 pub mod metrics;
 pub mod pointer;
 pub mod project;

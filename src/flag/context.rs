@@ -28,14 +28,17 @@ pub struct Attributes {
     slots: HashMap<Arc<str>, Slot>,
     /// First parts of dotted paths, with the slots below each.
     nested: HashMap<Arc<str>, Vec<(Arc<str>, Slot)>>,
+    /// Which of country, region and continent some flag looks at.
+    places: [bool; 3],
 }
 
 impl Default for Attributes {
     fn default() -> Self {
-        let mut new = Self { slots: HashMap::new(), nested: HashMap::new() };
+        let mut new = Self { slots: HashMap::new(), nested: HashMap::new(), places: [false; 3] };
         for name in FIXED {
             new.slot(name);
         }
+        new.places = [false; 3];
         new
     }
 }
@@ -44,6 +47,9 @@ impl Attributes {
     /// The slot of an attribute, made where there is none.
     #[allow(clippy::cast_possible_truncation, reason = "bounded by limits::ATTRIBUTES")]
     pub fn slot(&mut self, name: &str) -> Slot {
+        if let Some(place) = FIXED[2..].iter().position(|place| *place == name) {
+            self.places[place] = true;
+        }
         if let Some(slot) = self.slots.get(name) {
             return *slot;
         }
@@ -54,6 +60,11 @@ impl Attributes {
         }
         self.slots.insert(name, slot);
         slot
+    }
+
+    /// Whether some flag looks at the country, the region and the continent.
+    pub fn places(&self) -> [bool; 3] {
+        self.places
     }
 
     /// How many there are.

@@ -60,6 +60,12 @@ impl FlagSet {
         self.flags.get(index as usize).is_some_and(|entry| entry.flag.client)
     }
 
+    /// The name of the variant that an outcome of the flag at a position serves.
+    pub fn variant_name(&self, index: u32, outcome: &Outcome) -> Option<&str> {
+        let body = self.flags.get(index as usize)?.flag.body.as_ref().ok()?;
+        body.variants.get(usize::from(outcome.variant?)).map(|name| &**name)
+    }
+
     /// The flags that could not be compiled, with what is wrong.
     pub fn faults(&self) -> impl Iterator<Item = (&str, &str)> {
         self.flags.iter().filter_map(|entry| Some((&*entry.flag.key, entry.fault()?)))

@@ -1,0 +1,85 @@
+// The Worker's shell: it moves bytes between the platform and the core, and decides nothing.
+import { administer } from "./shell/admin.mjs";
+import { consume } from "./shell/queue.mjs";
+import { flush, reconcile } from "./shell/background.mjs";
+import { limited } from "./shell/rates.mjs";
+import { read, readHost } from "./shell/reads.mjs";
+import { readBody } from "./shell/body.mjs";
+import { ask, KIND, READ } from "./shell/wasm.mjs";
+
+export { DirectoryDo, EnvironmentDo, LedgerDo, MetricsDo, PointerDo } from "./shell/objects.mjs";
+
+const POINTER_WAITED = 1;
+const SNAPSHOT_WAITED = 2;
+const random = () => crypto.randomUUID().replaceAll("-", "");
+
+async function fetch(request, env, ctx) {
+  const { url, method, headers } = request;
+  const target = url.slice(url.indexOf("/", 8));
+  const host = url.slice(url.indexOf("//") + 2, url.length - target.length).replace(/:\d+$/, "");
+  const { text, size } = method === "GET" || method === "HEAD" ? EMPTY : await readBody(request, target);
+  const header = (name) => headers.get(name) ?? "";
+  const authorization = header("authorization");
+  const head = `${method}\n${target}\n${host}\n${authorization}\n${header("if-none-match")}\n${header("origin")}\n${header("cookie")}`;
+  const rate = limited(authorization, headers, target, env, ctx);
+
+  let waited = 0;
+  for (;;) {
+    const frame = ask(`${head}\n${random()}\n${waited}\n${size}\n${rate}\n${text}`, Date.now(), request.cf);
+    switch (frame.kind) {
+      case KIND.reply: {
+        // The frame is good until the next call into wasm: the answer comes first.
+        const response = frame.response();
+        if (frame.read !== READ.nothing) ctx.waitUntil(read(env, frame.subject, { what: frame.read, order: frame.order }));
+        flush(env, ctx);
+        return response;
+      }
+      case KIND.wait: {
+        const { subject, read: what, order } = frame;
+        await read(env, subject, { what, order, cold: true });
+        waited |= what === READ.pointer ? POINTER_WAITED : SNAPSHOT_WAITED;
+        break;
+      }
+      case KIND.host:
+        await readHost(env, frame.subject);
+        break;
+      case KIND.queue:
+        return enqueue(frame, env, ctx);
+      default: {
+        const response = await administer(request, text, env);
+        flush(env, ctx);
+        return response;
+      }
+    }
+  }
+}
+
+const EMPTY = { text: "", size: 0 };
+
+/** The answer says 202: it may only be sent once the queue has the message. */
+async function enqueue(frame, env, ctx) {
+  const message = frame.subject;
+  const response = frame.response();
+  try {
+    await env.EVENTS.send(message, { contentType: "text" });
+  } catch (error) {
+    console.warn(`the queue took no message: ${error?.message ?? error}`);
+    return new Response('{"type":"urn:headgate:problem:unavailable","title":"A dependency does not answer","status":503}', {
+      status: 503,
+      headers: { "content-type": "application/problem+json", "retry-after": "5", ...cors(response) },
+    });
+  }
+  flush(env, ctx);
+  return response;
+}
+
+function cors(response) {
+  const origin = response.headers.get("access-control-allow-origin");
+  return origin === null ? {} : { "access-control-allow-origin": origin, vary: "Origin" };
+}
+
+export default {
+  fetch,
+  queue: (batch, env) => consume(batch, env),
+  scheduled: (event, env) => reconcile(env),
+};

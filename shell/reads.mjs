@@ -1,0 +1,133 @@
+// What the data plane reads when it says so: pointers, snapshots, owners of hostnames. An isolate
+// keeps plain data only, so each request that must wait does its own read.
+import { call, OPERATION, READ } from "./wasm.mjs";
+
+/** How long a request waits for a pointer or snapshot, ms. */
+const PATIENCE = 1_500;
+/** A Durable Object that has not answered for so long is asked again in parallel, ms. */
+const HEDGE = 300;
+const HEDGES = 4;
+/** A pointer in the location's cache serves while it is not older than this, ms. */
+const SHARED_POINTER_AGE = 3_000;
+/** Silence of the control plane after which KV's copy of the pointer is taken, ms. */
+const SILENCE = 1_000;
+/** Snapshots never change. */
+const SNAPSHOT_SECONDS = 86_400;
+const KV_SECONDS = 3_600;
+const HOST_SECONDS = 30;
+const FORMAT = 1;
+
+const timeout = (ms) => new Promise((_, fail) => setTimeout(() => fail(new Error(`no answer within ${ms} ms`)), ms));
+const within = (ms, work) => Promise.race([work, timeout(ms)]);
+
+/** Asks, and asks again while there is no answer: one slow call out of fifty must not be waited for. */
+async function hedged(ask) {
+  const attempts = [];
+  for (let attempt = 0; attempt < HEDGES; attempt += 1) {
+    attempts.push(ask());
+    try {
+      return await within(HEDGE, Promise.any(attempts));
+    } catch {
+      // Silence or failure so far; the next attempt joins those under way.
+    }
+  }
+  return within(PATIENCE, Promise.any(attempts));
+}
+
+/** The location's cache; absent, failing or doing nothing on some hostnames. */
+const shared = {
+  async get(key) {
+    try {
+      return await (await caches.default.match(key))?.text();
+    } catch {
+      return undefined;
+    }
+  },
+  async put(key, text, seconds) {
+    try {
+      await caches.default.put(key, new Response(text, { headers: { "cache-control": `max-age=${seconds}` } }));
+    } catch {
+      // Without the cache every isolate asks for itself.
+    }
+  },
+};
+
+const flat = (environment) => environment.replace("/", ".");
+
+async function acceptPointer(environment, text, readAt) {
+  call(OPERATION.acceptPointer, `${environment}\n${readAt}\n${text}`);
+}
+
+async function readPointer(env, environment) {
+  const key = `https://pointer.headgate.internal/${environment}`;
+  const kept = await shared.get(key);
+  if (kept !== undefined) {
+    const end = kept.indexOf("\n");
+    const readAt = Number(kept.slice(0, end));
+    if (Math.abs(Date.now() - readAt) <= SHARED_POINTER_AGE) return acceptPointer(environment, kept.slice(end + 1), readAt);
+  }
+  // The age of what comes back counts from here, however long it takes.
+  const readAt = Date.now();
+  const text = await hedged(() => env.POINTER.getByName(environment).call('{"call":"read"}'));
+  if (text === null) return call(OPERATION.acceptAbsence, environment);
+  acceptPointer(environment, text, readAt);
+  await shared.put(key, `${readAt}\n${text}`, Math.ceil(SHARED_POINTER_AGE / 1_000));
+}
+
+/** KV's copy of the pointer, for when the control plane is silent; of unknown age, hence stale. */
+async function readPointerCopy(env, environment) {
+  const text = await env.SNAPSHOTS.get(`current/${flat(environment)}`);
+  if (text === null) throw new Error("KV has no pointer");
+  acceptPointer(environment, text, 0);
+}
+
+async function readSnapshot(env, environment, [incarnation, version]) {
+  const name = `snapshot/${flat(environment)}/${FORMAT}/${incarnation}.${version}`;
+  const key = `https://snapshot.headgate.internal/${name}`;
+  let text = await shared.get(key);
+  if (text === undefined) {
+    // KV remembers a miss, so a version that has just been published may only be with its object.
+    text = (await env.SNAPSHOTS.get(name, { cacheTtl: KV_SECONDS }).catch(() => null)) ?? (await askForSnapshot(env, environment, version));
+    await shared.put(key, text, SNAPSHOT_SECONDS);
+  }
+  call(OPERATION.acceptSnapshot, `${environment}\n${text}`);
+}
+
+async function askForSnapshot(env, environment, version) {
+  const text = await env.ENVIRONMENT.getByName(environment).call(JSON.stringify({ call: "snapshot", version }));
+  if (text === null) throw new Error(`there is no version ${version} of ${environment}`);
+  return text;
+}
+
+/** Reads what a frame names; whatever goes wrong is noted and the data plane goes by what it has. */
+export async function read(env, environment, { what, order, cold }) {
+  try {
+    if (what === READ.snapshot) {
+      await within(PATIENCE * 4, readSnapshot(env, environment, order));
+    } else if (cold) {
+      await firstPointer(env, environment);
+    } else {
+      await within(PATIENCE, readPointer(env, environment));
+    }
+  } catch (error) {
+    console.warn(`${environment}: ${error?.message ?? error}`);
+    call(OPERATION.acceptFailure, environment);
+  }
+}
+
+/** The first pointer of an isolate: from the control plane, after a silence from KV. */
+async function firstPointer(env, environment) {
+  const asked = readPointer(env, environment);
+  asked.catch(() => {});
+  try {
+    await within(SILENCE, asked);
+  } catch {
+    await within(PATIENCE, Promise.any([asked, readPointerCopy(env, environment)]));
+  }
+}
+
+/** Finds out which environment routes a hostname, if any. */
+export async function readHost(env, host) {
+  const owner = await env.SNAPSHOTS.get(`host/${host}`, { cacheTtl: HOST_SECONDS }).catch(() => null);
+  call(OPERATION.acceptHost, `${host}\n${owner ?? ""}`);
+}

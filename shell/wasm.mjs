@@ -1,0 +1,185 @@
+// The wasm instance and the calls into it. Every call is synchronous and of one request, so a
+// trap (panic, stack overflow, memory exhausted) fails that request alone: the instance is
+// dropped and the next call gets a new one, which reads its caches afresh.
+import module from "../build/headgate.wasm";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** Numbers of `hg_call`'s operations, as `src/edge/call.rs` has them. */
+export const OPERATION = {
+  plan: 1,
+  directory: 2,
+  environment: 3,
+  pointer: 4,
+  metrics: 5,
+  ledger: 6,
+  acceptPointer: 7,
+  acceptSnapshot: 8,
+  acceptAbsence: 9,
+  acceptHost: 10,
+  takeCounts: 11,
+  status: 12,
+  bodyLimit: 13,
+  acceptFailure: 14,
+};
+
+/** What the data plane wants next, as `src/edge/mod.rs` has it. */
+export const KIND = { reply: 0, wait: 1, host: 2, queue: 3, pass: 4 };
+export const READ = { nothing: 0, pointer: 1, snapshot: 2 };
+
+/** Inputs above this many bytes give their memory back after the call. */
+const LARGE = 1 << 20;
+
+/** Heads of answers by number: the same few come again and again. */
+const heads = new Map();
+const HEADS = 4_000;
+
+let wasm = null;
+let bytes = null;
+let answer = null;
+let database = null;
+let place = null;
+let deaths = 0;
+
+/** How many instances of this isolate have ended in a trap since the last call. */
+export function takeTraps() {
+  const taken = deaths;
+  deaths = 0;
+  return taken;
+}
+
+const host = {
+  sql(start, length) {
+    answer = encoder.encode(query(decoder.decode(memory().subarray(start, start + length))));
+    return answer.length;
+  },
+  place(which) {
+    const name = [place?.country, place?.regionCode, place?.continent][which];
+    answer = encoder.encode(name ?? "");
+    return answer.length;
+  },
+  take(start) {
+    memory().set(answer, start);
+    answer = null;
+  },
+  log(start, length) {
+    console.error(decoder.decode(memory().subarray(start, start + length)));
+  },
+};
+
+function query(statement) {
+  try {
+    const [text, parameters] = JSON.parse(statement);
+    return JSON.stringify({ rows: database.exec(text, ...parameters).raw().toArray() });
+  } catch (error) {
+    return JSON.stringify({ error: String(error?.message ?? error) });
+  }
+}
+
+function start() {
+  wasm = new WebAssembly.Instance(module, { host }).exports;
+  bytes = null;
+  // A new instance numbers its heads anew.
+  heads.clear();
+  wasm.hg_start();
+}
+
+function memory() {
+  if (bytes === null || bytes.buffer !== wasm.memory.buffer) bytes = new Uint8Array(wasm.memory.buffer);
+  return bytes;
+}
+
+/** Puts a text into the input and says how many bytes it has. */
+function input(text) {
+  if (text.length > LARGE) {
+    const encoded = encoder.encode(text);
+    const at = wasm.hg_input(encoded.length);
+    memory().set(encoded, at);
+    return encoded.length;
+  }
+  // A UTF-16 unit takes three bytes of UTF-8 at most.
+  const room = text.length * 3;
+  const at = wasm.hg_input(room);
+  return encoder.encodeInto(text, memory().subarray(at, at + room)).written;
+}
+
+function guarded(run) {
+  if (wasm === null) start();
+  try {
+    return run();
+  } catch (error) {
+    // Whatever was thrown out of wasm left it halfway.
+    wasm = null;
+    bytes = null;
+    deaths += 1;
+    throw error;
+  }
+}
+
+/** Asks the data plane; what it answers is to be read from `Frame` before the next call. */
+export function ask(request, now, cf) {
+  place = cf;
+  return guarded(() => {
+    const at = wasm.hg_answer(input(request), now) >> 2;
+    return new Frame(new Uint32Array(wasm.memory.buffer, at << 2, 17));
+  });
+}
+
+/** Runs an operation on a text; `sql` is the database of the Durable Object that runs it. */
+export function call(operation, text, sql = null) {
+  return guarded(() => {
+    // Operations do not nest: each ends before the next begins.
+    database = sql;
+    const at = wasm.hg_call(operation, input(text), Date.now()) >> 2;
+    const words = new Uint32Array(wasm.memory.buffer, at << 2, 17);
+    return decoder.decode(memory().subarray(words[5], words[5] + words[6]));
+  });
+}
+
+class Frame {
+  constructor(words) {
+    this.words = words;
+  }
+
+  get kind() {
+    return this.words[0];
+  }
+
+  get read() {
+    return this.words[9];
+  }
+
+  get order() {
+    const [, , , , , , , , , , a, b, c, d] = this.words;
+    return [a + b * 2 ** 32, c + d * 2 ** 32];
+  }
+
+  get subject() {
+    return decoder.decode(memory().subarray(this.words[7], this.words[7] + this.words[8]));
+  }
+
+  /** The answer to the client. */
+  response() {
+    const { words } = this;
+    const status = words[1];
+    const headers = words[14] === 0 ? this.#head() : { ...this.#head(), etag: etag(words[16], words[15]) };
+    const length = words[6];
+    const body = length === 0 ? null : memory().slice(words[5], words[5] + length);
+    return new Response(body, { status, headers });
+  }
+
+  #head() {
+    const known = heads.get(this.words[2]);
+    if (known !== undefined) return known;
+    const lines = decoder.decode(memory().subarray(this.words[3], this.words[3] + this.words[4])).split("\n");
+    const head = {};
+    for (let at = 0; at + 1 < lines.length; at += 2) head[lines[at]] = lines[at + 1];
+    if (heads.size >= HEADS) heads.clear();
+    heads.set(this.words[2], head);
+    return head;
+  }
+}
+
+const hex = (word) => word.toString(16).padStart(8, "0");
+const etag = (high, low) => `"${hex(high)}${hex(low)}"`;

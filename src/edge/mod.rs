@@ -1,0 +1,238 @@
+//! The boundary to the JavaScript shell: a handful of exported functions over shared memory, all
+//! synchronous. The shell writes an input, calls, and reads the frame that it gets back before
+//! the next call. A trap ends the instance; the shell then makes a new one.
+#![allow(unsafe_code, unreachable_pub, reason = "exported functions and shared memory are what this room is for")]
+
+mod call;
+#[cfg(feature = "faults")]
+mod faults;
+mod host;
+
+use crate::gateway::{Call, Gateway, Place, Rate, Read, Step, Waited};
+use crate::time::Instant;
+use std::cell::RefCell;
+
+thread_local! {
+    static INPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static GATEWAY: RefCell<Gateway> = RefCell::new(Gateway::default());
+    static ANSWER: RefCell<String> = const { RefCell::new(String::new()) };
+    static FRAME: RefCell<Frame> = const { RefCell::new(Frame::EMPTY) };
+}
+
+/// What a call gives back, as 32-bit words; `shell/wasm.mjs` reads it by position.
+#[repr(C)]
+struct Frame {
+    /// What to do next: see [`kind`].
+    kind: u32,
+    status: u32,
+    head: u32,
+    head_text: Span,
+    body: Span,
+    /// The environment, hostname or queue message that `kind` speaks of.
+    subject: Span,
+    /// What to read: 0 nothing, 1 the pointer, 2 the snapshot of `order`.
+    read: u32,
+    order: [u32; 4],
+    has_etag: u32,
+    etag: [u32; 2],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Span {
+    start: u32,
+    length: u32,
+}
+
+impl Span {
+    const EMPTY: Self = Self { start: 0, length: 0 };
+
+    #[allow(clippy::cast_possible_truncation, reason = "addresses have 32 bits here")]
+    fn of(bytes: &[u8]) -> Self {
+        Self { start: bytes.as_ptr() as u32, length: bytes.len() as u32 }
+    }
+}
+
+/// Values of [`Frame::kind`].
+mod kind {
+    pub(super) const REPLY: u32 = 0;
+    pub(super) const WAIT: u32 = 1;
+    pub(super) const HOST: u32 = 2;
+    pub(super) const QUEUE: u32 = 3;
+    pub(super) const PASS: u32 = 4;
+}
+
+impl Frame {
+    const EMPTY: Self = Self {
+        kind: 0,
+        status: 0,
+        head: 0,
+        head_text: Span::EMPTY,
+        body: Span::EMPTY,
+        subject: Span::EMPTY,
+        read: 0,
+        order: [0; 4],
+        has_etag: 0,
+        etag: [0; 2],
+    };
+
+    #[allow(clippy::cast_possible_truncation, reason = "both halves are taken")]
+    fn read(&mut self, environment: &str, read: &Read) {
+        let halves = |value: u64| [value as u32, (value >> 32) as u32];
+        self.subject = Span::of(environment.as_bytes());
+        match *read {
+            Read::Pointer => self.read = 1,
+            Read::Snapshot(incarnation, version) => {
+                self.read = 2;
+                let ([a, b], [c, d]) = (halves(incarnation), halves(version));
+                self.order = [a, b, c, d];
+            }
+        }
+    }
+}
+
+struct Edge;
+
+impl Place for Edge {
+    fn name(&self, which: usize) -> Option<String> {
+        host::place(which)
+    }
+}
+
+/// An input above this many bytes gives its memory back after the call.
+const LARGE: usize = 1 << 20;
+
+/// Makes room for an input of at most `room` bytes and says where it goes.
+#[unsafe(no_mangle)]
+pub extern "C" fn hg_input(room: usize) -> *mut u8 {
+    INPUT.with_borrow_mut(|input| {
+        if input.len() < room {
+            input.resize(room, 0);
+        }
+        input.as_mut_ptr()
+    })
+}
+
+/// Says where a panic happened before the instance ends. Called once by the shell.
+#[unsafe(no_mangle)]
+pub extern "C" fn hg_start() {
+    std::panic::set_hook(Box::new(|info| host::log(&info.to_string())));
+}
+
+/// Answers a request of the data plane. The input holds, each on its line: method, target, host,
+/// authorization, if-none-match, origin, cookie, 32 random hexadecimal digits, what was waited
+/// for (1 the pointer, 2 the snapshot, 3 both), the body's size, the rate limit reached (1 the
+/// token's, 2 everybody's); then the body.
+#[unsafe(no_mangle)]
+#[allow(clippy::cast_possible_truncation, reason = "milliseconds since 1970 have 41 bits")]
+pub extern "C" fn hg_answer(length: usize, now: f64) -> *const u32 {
+    INPUT.with_borrow(|input| {
+        let text = String::from_utf8_lossy(input.get(..length).unwrap_or_default());
+        let mut lines = text.splitn(12, '\n');
+        let mut next = || lines.next().unwrap_or_default();
+        let (method, target, host, authorization) = (next(), next(), next(), next());
+        let (if_none_match, origin, cookie) = (next(), next(), next());
+        let random = u128::from_str_radix(next(), 16).unwrap_or_default();
+        let waited = next().parse().unwrap_or(0u8);
+        let waited = Waited { pointer: waited & 1 != 0, snapshot: waited & 2 != 0 };
+        let size = next().parse().unwrap_or(usize::MAX);
+        let rate = match next() {
+            "1" => Rate::TokenExceeded,
+            "2" => Rate::DeploymentExceeded,
+            _ => Rate::Within,
+        };
+        let body = next();
+        let call = Call {
+            method,
+            target,
+            host,
+            authorization,
+            if_none_match,
+            origin,
+            cookie,
+            body,
+            size,
+            random,
+            waited,
+            rate,
+        };
+        #[cfg(feature = "faults")]
+        faults::provoke(target);
+        answer(&call, Instant::from_millis(now as i64))
+    })
+}
+
+fn answer(call: &Call<'_>, now: Instant) -> *const u32 {
+    GATEWAY.with_borrow_mut(|gateway| {
+        let step = gateway.answer(call, &Edge, now);
+        FRAME.with_borrow_mut(|frame| {
+            ANSWER.with_borrow_mut(|kept| {
+                *frame = Frame::EMPTY;
+                let subject = |text: &str, kept: &mut String| {
+                    kept.clear();
+                    kept.push_str(text);
+                };
+                match step {
+                    Step::Reply(background) => {
+                        frame.kind = kind::REPLY;
+                        if let Some((environment, read)) = background {
+                            subject(&environment, kept);
+                            frame.read(kept, &read);
+                        }
+                    }
+                    Step::Wait(environment, read) => {
+                        frame.kind = kind::WAIT;
+                        subject(&environment, kept);
+                        frame.read(kept, &read);
+                    }
+                    Step::Host(host) => {
+                        frame.kind = kind::HOST;
+                        subject(&host, kept);
+                        frame.subject = Span::of(kept.as_bytes());
+                    }
+                    Step::Queue => {
+                        frame.kind = kind::QUEUE;
+                        frame.subject = Span::of(gateway.output.message.as_bytes());
+                    }
+                    Step::Pass => frame.kind = kind::PASS,
+                }
+                output(frame, &gateway.output);
+                std::ptr::from_ref(frame).cast()
+            })
+        })
+    })
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "both halves are taken")]
+fn output(frame: &mut Frame, output: &crate::gateway::Output) {
+    frame.status = u32::from(output.status);
+    frame.head = output.head;
+    frame.head_text = Span::of(output.head_text().as_bytes());
+    frame.body = Span::of(&output.body);
+    if let Some(etag) = output.etag {
+        frame.has_etag = 1;
+        frame.etag = [etag as u32, (etag >> 32) as u32];
+    }
+}
+
+/// Runs an operation over the input, which is text; what comes back is the frame's body.
+#[unsafe(no_mangle)]
+#[allow(clippy::cast_possible_truncation, reason = "milliseconds since 1970 have 41 bits")]
+pub extern "C" fn hg_call(operation: u32, length: usize, now: f64) -> *const u32 {
+    let now = Instant::from_millis(now as i64);
+    let answer = INPUT.with_borrow_mut(|input| {
+        let text = String::from_utf8_lossy(input.get(..length).unwrap_or_default());
+        let answer = GATEWAY.with_borrow_mut(|gateway| call::run(operation, &text, now, gateway));
+        if input.len() > LARGE {
+            *input = Vec::new();
+        }
+        answer
+    });
+    ANSWER.with_borrow_mut(|kept| {
+        *kept = answer;
+        FRAME.with_borrow_mut(|frame| {
+            *frame = Frame { body: Span::of(kept.as_bytes()), ..Frame::EMPTY };
+            std::ptr::from_ref(frame).cast()
+        })
+    })
+}

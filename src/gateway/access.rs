@@ -1,0 +1,151 @@
+//! Who may ask, from where, and which attributes are believed.
+
+use super::{Gateway, Held, Output};
+use crate::flag::{Attributes, Context, Slot};
+use crate::json::{Node, Number, parse};
+use crate::snapshot::{Snapshot, TokenEntry};
+use crate::time::Instant;
+use crate::token::{self, Scope, TokenKind};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// SHA-256 of tokens seen, so that it is computed once; bounded, anybody can make up tokens.
+pub(super) type Known = HashMap<Box<str>, Box<str>>;
+const KNOWN: usize = 1_000;
+
+/// The environment that a token claims to belong to.
+pub(super) fn claimed(authorization: &str) -> Option<(&str, String)> {
+    let text = token::bearer(authorization)?;
+    match token::parse(text)?.scope {
+        Scope::Environment(project, environment) => Some((text, format!("{project}/{environment}"))),
+        Scope::Deployment => None,
+    }
+}
+
+impl Gateway {
+    /// The kind of a token that the environment knows and that has not ended.
+    pub(super) fn admit(&mut self, text: &str, environment: &str, now: Instant) -> Option<TokenKind> {
+        if !self.tokens.contains_key(text) {
+            if self.tokens.len() >= KNOWN {
+                self.tokens.clear();
+            }
+            self.tokens.insert(text.into(), token::sha256_hex(text).into());
+        }
+        let hash = self.tokens.get(text)?;
+        let tokens = &self.environments.get(environment)?.snapshot()?.tokens;
+        let entry: &TokenEntry = tokens.get(hash)?;
+        let alive = entry.expires.is_none_or(|end| now < end);
+        (alive && entry.kind != TokenKind::Admin).then_some(entry.kind)
+    }
+}
+
+/// Whether a browser page of this origin may read the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// No browser asks, or the page is the gateway's own.
+    None,
+    /// It may.
+    Allowed,
+    /// It may not.
+    Refused,
+}
+
+/// Checks an `Origin` header against what an environment allows.
+pub(super) fn origin(origin: &str, host: &str, allowed: &[String]) -> Origin {
+    let own = || origin.split_once("://").is_some_and(|(_, rest)| rest.split(':').next() == Some(host));
+    if origin.is_empty() || own() {
+        Origin::None
+    } else if allowed.iter().any(|known| known == "*" || known.eq_ignore_ascii_case(origin)) {
+        Origin::Allowed
+    } else {
+        Origin::Refused
+    }
+}
+
+impl Output {
+    /// The headers that every answer carries.
+    pub(super) fn security_headers(&mut self) {
+        self.header("x-content-type-options", "nosniff");
+        self.header("strict-transport-security", "max-age=31536000; includeSubDomains");
+        self.header("referrer-policy", "no-referrer");
+    }
+
+    /// Lets a browser page of this origin read the answer; `origin` comes from a request.
+    pub(super) fn cors_headers(&mut self, origin: &str) {
+        self.header("vary", "Origin");
+        if !origin.is_empty() {
+            self.header("access-control-allow-origin", origin);
+            self.header("access-control-expose-headers", "ETag, Retry-After, Headgate-Version, Headgate-Stale");
+        }
+    }
+
+    /// The answer to a browser that asks what it may do. It carries no token yet, so any origin
+    /// is let through; the request that follows is checked.
+    pub(super) fn preflight(&mut self, origin: &str, methods: &str) {
+        self.begin(204);
+        self.cors_headers(origin);
+        self.header("access-control-allow-methods", methods);
+        self.header("access-control-allow-headers", "Authorization, Content-Type, If-None-Match");
+        self.header("access-control-max-age", "86400");
+        self.security_headers();
+        self.finish();
+    }
+
+    /// Which version answered, and whether it may be out of date.
+    pub(super) fn version_headers(&mut self, held: &Held, now: Instant) {
+        self.header_number("headgate-version", held.snapshot().map_or(0, Snapshot::version));
+        if let Some(age) = held.staleness(now) {
+            self.header_number("headgate-stale", age / 1_000);
+        }
+    }
+}
+
+/// Takes away what a client may not claim, and puts in what its backend has signed.
+///
+/// A backend signs by putting `signedContext` into the context: `<payload>.<signature>`, both
+/// base64url without padding; the payload is a JSON object `{"unit": …, "expires": <ms>,
+/// "attributes": {…}}`, the signature HMAC-SHA256 (RFC 2104) of the payload's text with the
+/// environment's context key. The unit must be the request's targeting key.
+pub(super) fn restrict<'c>(context: &mut Context<'c>, snapshot: &Snapshot, signed: Option<&'c Node<'c>>) {
+    for name in &snapshot.trusted {
+        if let Some(slot) = snapshot.flags.attributes().find(name) {
+            context.set(slot, None);
+        }
+    }
+    let Some(Node::Object(members)) = signed.and_then(|payload| payload.get("attributes")) else { return };
+    put(context, snapshot.flags.attributes(), members);
+}
+
+fn put<'c>(context: &mut Context<'c>, attributes: &Attributes, members: &'c [(Cow<'c, str>, Node<'c>)]) {
+    for (name, node) in members {
+        if let Some(slot) = attributes.find(name).filter(|slot| *slot != Slot::TARGETING_KEY) {
+            context.set(slot, Some(node));
+        }
+    }
+}
+
+/// The payload of a signed context, when the signature is right and it is still good.
+pub(super) fn verify(keys: &[Vec<u8>], text: &str, unit: &str, now: Instant) -> Option<Node<'static>> {
+    let (payload, signature) = text.split_once('.')?;
+    let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+    let signed = |key: &Vec<u8>| {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return false };
+        mac.update(payload.as_bytes());
+        mac.verify_slice(&signature).is_ok()
+    };
+    if !keys.iter().any(signed) {
+        return None;
+    }
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    let node = parse(&text).ok()?.into_owned();
+    let fresh = match node.get("expires") {
+        Some(Node::Number(Number::Whole(end))) => now.millis() < *end,
+        None => true,
+        Some(_) => false,
+    };
+    (fresh && node.get("unit").and_then(Node::as_str) == Some(unit)).then_some(node)
+}

@@ -1,0 +1,191 @@
+//! The data plane of one isolate: answers evaluations, update checks, events and routed traffic
+//! from what it holds, synchronously, or says what must be read first.
+
+mod access;
+mod environments;
+mod event;
+mod ofrep;
+mod output;
+mod route;
+mod update;
+
+pub use environments::{Declined, Environments, Freshness, Held, Read, Waited};
+pub use output::Output;
+
+use crate::flag::Scratch;
+use crate::time::Instant;
+use std::collections::HashMap;
+
+/// One request, as far as the data plane looks at it. Absent headers are empty.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Call<'a> {
+    /// The method, upper-case.
+    pub method: &'a str,
+    /// Path and query, still percent-encoded.
+    pub target: &'a str,
+    /// The hostname, without port.
+    pub host: &'a str,
+    /// `Authorization`
+    pub authorization: &'a str,
+    /// `If-None-Match`
+    pub if_none_match: &'a str,
+    /// `Origin`
+    pub origin: &'a str,
+    /// `Cookie`
+    pub cookie: &'a str,
+    /// The body, empty when it is over its bound.
+    pub body: &'a str,
+    /// Bytes of the body, as declared or as read.
+    pub size: usize,
+    /// 128 random bits, for a unit that has no id yet.
+    pub random: u128,
+    /// What the request has waited for.
+    pub waited: Waited,
+    /// Whether a rate limit is reached.
+    pub rate: Rate,
+}
+
+impl<'a> Call<'a> {
+    fn path(&self) -> &'a str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
+    fn query(&self) -> &'a str {
+        self.target.split_once('?').map_or("", |(_, query)| query)
+    }
+}
+
+/// Whether a request is within its rate limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rate {
+    /// It is.
+    #[default]
+    Within,
+    /// Its token has asked too often.
+    TokenExceeded,
+    /// Everybody together has asked too often: events are refused, evaluations are not.
+    DeploymentExceeded,
+}
+
+/// Seconds after which a request over its limit may be tried again: the limits' window.
+const RATE_WINDOW: &str = "10";
+
+/// Where the request comes from, as the platform knows it; asked only when a flag looks at it.
+pub trait Place {
+    /// Country (ISO 3166-1), region (ISO 3166-2) or continent, by position.
+    fn name(&self, which: usize) -> Option<String>;
+}
+
+/// What the shell does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Answer with the [`Output`]; read something in the background for an environment.
+    Reply(Option<(Box<str>, Read)>),
+    /// Read something for an environment, then ask again.
+    Wait(Box<str>, Read),
+    /// Look up which environment routes a hostname, then ask again.
+    Host(Box<str>),
+    /// Put the message into the queue, then answer; answer 503 if that fails.
+    Queue,
+    /// Not a request of the data plane.
+    Pass,
+}
+
+/// The data plane's memory: plain data, no handles of requests.
+#[derive(Debug, Default)]
+pub struct Gateway {
+    /// The environments.
+    pub environments: Environments,
+    /// The last answer.
+    pub output: Output,
+    hosts: HashMap<Box<str>, Host>,
+    tokens: access::Known,
+    scratch: Scratch,
+    digests: Vec<u8>,
+    counts: Vec<Count>,
+}
+
+/// What is known of a hostname.
+#[derive(Clone, Debug)]
+struct Host {
+    environment: Option<Box<str>>,
+    until: i64,
+}
+
+/// How long a hostname's owner is remembered, milliseconds; KV remembers it for 30 s anyway.
+const HOST_MEMORY: i64 = 30_000;
+/// Hostnames remembered at most.
+const HOSTS: usize = 1_000;
+
+impl Gateway {
+    /// Answers a request, or says what is missing.
+    pub fn answer(&mut self, call: &Call<'_>, place: &dyn Place, now: Instant) -> Step {
+        let host = self.hosts.get(call.host).filter(|host| now.millis() < host.until);
+        if let Some(Host { environment: Some(environment), .. }) = host {
+            let environment = environment.clone();
+            return self.routed(call, &environment, now);
+        }
+        let known = host.is_some();
+        let step = match call.path() {
+            "/ofrep/v1/evaluate/flags" => self.ofrep(call, None, place, now),
+            "/v1/events" => self.events(call, now),
+            "/v1/update" => self.update(call, now),
+            path => match path.strip_prefix("/ofrep/v1/evaluate/flags/") {
+                Some(key) => self.ofrep(call, Some(key), place, now),
+                None if known => return Step::Pass,
+                None => return Step::Host(call.host.into()),
+            },
+        };
+        if step == Step::Pass && !known { Step::Host(call.host.into()) } else { step }
+    }
+
+    /// Takes note of which environment routes a hostname; none means that it is the gateway's own.
+    pub fn accept_host(&mut self, host: &str, environment: Option<&str>, now: Instant) {
+        if self.hosts.len() >= HOSTS {
+            self.hosts.clear();
+        }
+        let environment = environment.map(Into::into);
+        self.hosts.insert(host.into(), Host { environment, until: now.millis() + HOST_MEMORY });
+    }
+
+    /// Requests answered since the last call.
+    pub fn take_counts(&mut self) -> Vec<Count> {
+        std::mem::take(&mut self.counts)
+    }
+
+    /// Whether there is anything to take.
+    pub fn has_counts(&self) -> bool {
+        !self.counts.is_empty()
+    }
+
+    /// Counts the present answer.
+    fn count(&mut self, environment: &str, endpoint: &'static str) {
+        let status = self.output.status;
+        // Anybody can make up an environment; those that are not there count as one.
+        let known = self.environments.get(environment).is_some();
+        let environment = if known { environment } else { "" };
+        let same = |count: &&mut Count| {
+            count.status == status && count.endpoint == endpoint && *count.environment == *environment
+        };
+        match self.counts.iter_mut().find(same) {
+            Some(count) => count.requests += 1,
+            None => self.counts.push(Count { environment: environment.into(), endpoint, status, requests: 1 }),
+        }
+    }
+}
+
+/// Requests answered alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// `project/environment`, empty where there is none.
+    pub environment: Box<str>,
+    /// The kind of request.
+    pub endpoint: &'static str,
+    /// The status answered.
+    pub status: u16,
+    /// How many.
+    pub requests: u64,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,286 @@
+//! `OpenFeature` Remote Evaluation Protocol 0.3: single and bulk evaluation.
+//! Source: <https://github.com/open-feature/protocol>.
+
+use super::access::{self, Origin};
+use super::{Call, Freshness, Gateway, Held, Output, Place, RATE_WINDOW, Rate, Step};
+use crate::flag::{Context, Outcome, Reason, Slot};
+use crate::json::{Node, Number, parse};
+use crate::limits;
+use crate::snapshot::Snapshot;
+use crate::time::Instant;
+use crate::token::TokenKind;
+use serde_json::json;
+use std::borrow::Cow;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Why an evaluation is refused, in the protocol's words.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    status: u16,
+    code: &'static str,
+    detail: &'static str,
+}
+
+const UNAUTHORIZED: Refused =
+    Refused { status: 401, code: "GENERAL", detail: "a valid client or server token of this environment is needed" };
+const FOREIGN_ORIGIN: Refused = Refused { status: 403, code: "GENERAL", detail: "this origin is not allowed" };
+const UNAVAILABLE: Refused =
+    Refused { status: 503, code: "GENERAL", detail: "the configuration cannot be read at the moment" };
+const TOO_MANY: Refused = Refused { status: 429, code: "GENERAL", detail: "too many requests with this token" };
+const METHOD: Refused = Refused { status: 405, code: "GENERAL", detail: "only POST evaluates flags" };
+const TOO_LARGE: Refused = Refused { status: 413, code: "GENERAL", detail: "the context is larger than 64 KiB" };
+const NOT_JSON: Refused = Refused { status: 400, code: "PARSE_ERROR", detail: "the body is not a JSON object" };
+const NOT_CONTEXT: Refused =
+    Refused { status: 400, code: "INVALID_CONTEXT", detail: "`context` must be an object and `targetingKey` a string" };
+const BAD_KEY: Refused = Refused { status: 404, code: "FLAG_NOT_FOUND", detail: "there is no such flag" };
+
+impl Gateway {
+    pub(super) fn ofrep(&mut self, call: &Call<'_>, key: Option<&str>, place: &dyn Place, now: Instant) -> Step {
+        let key = key.map(decode);
+        let key = key.as_deref();
+        if call.method == "OPTIONS" {
+            self.output.preflight(call.origin, "POST, OPTIONS");
+            return Step::Reply(None);
+        }
+        if call.rate == Rate::TokenExceeded {
+            return self.refuse(call, "", key, TOO_MANY);
+        }
+        let Some((token, environment)) = access::claimed(call.authorization) else {
+            return self.refuse(call, "", key, UNAUTHORIZED);
+        };
+        let background = match self.environments.freshness(&environment, now, call.waited) {
+            Freshness::Ready(read) => read,
+            Freshness::Wait(read) => return Step::Wait(environment.into(), read),
+            Freshness::Away => return self.refuse(call, &environment, key, UNAVAILABLE),
+            Freshness::Absent => return self.refuse(call, &environment, key, UNAUTHORIZED),
+        };
+        let Some(kind) = self.admit(token, &environment, now) else {
+            return self.refuse(call, &environment, key, UNAUTHORIZED);
+        };
+        let Gateway { environments, output, scratch, digests, .. } = self;
+        let (Some(held), Some(snapshot)) =
+            (environments.get(&environment), environments.get(&environment).and_then(Held::snapshot))
+        else {
+            return self.refuse(call, &environment, key, UNAVAILABLE);
+        };
+        let evaluated = evaluate(
+            call,
+            &Request { held, snapshot, kind, place, now, key },
+            &mut Buffers { output, scratch, digests },
+        );
+        match evaluated {
+            Ok(()) => {
+                self.count(&environment, endpoint(key));
+                Step::Reply(background.map(|read| (environment.into(), read)))
+            }
+            Err(refused) => self.refuse(call, &environment, key, refused),
+        }
+    }
+
+    fn refuse(&mut self, call: &Call<'_>, environment: &str, key: Option<&str>, refused: Refused) -> Step {
+        let output = &mut self.output;
+        output.begin(refused.status);
+        output.header("content-type", "application/json");
+        output.header("cache-control", "no-store");
+        match refused.status {
+            503 => output.header("retry-after", "2"),
+            429 => output.header("retry-after", RATE_WINDOW),
+            _ => {}
+        }
+        if refused.status == 405 {
+            output.header("allow", "POST, OPTIONS");
+        }
+        output.cors_headers(call.origin);
+        output.security_headers();
+        output.finish();
+        let mut body = json!({ "errorCode": refused.code, "errorDetails": refused.detail, "metadata": {} });
+        if let Some(key) = key {
+            body["key"] = key.into();
+        }
+        output.body.extend_from_slice(body.to_string().as_bytes());
+        self.count(environment, endpoint(key));
+        Step::Reply(None)
+    }
+}
+
+fn endpoint(key: Option<&str>) -> &'static str {
+    if key.is_some() { "ofrep_flag" } else { "ofrep_flags" }
+}
+
+struct Request<'a> {
+    held: &'a Held,
+    snapshot: &'a Snapshot,
+    kind: TokenKind,
+    place: &'a dyn Place,
+    now: Instant,
+    key: Option<&'a str>,
+}
+
+struct Buffers<'a> {
+    output: &'a mut Output,
+    scratch: &'a mut crate::flag::Scratch,
+    digests: &'a mut Vec<u8>,
+}
+
+fn evaluate(call: &Call<'_>, request: &Request<'_>, buffers: &mut Buffers<'_>) -> Result<(), Refused> {
+    let origin = access::origin(call.origin, call.host, &request.snapshot.origins);
+    if origin == Origin::Refused {
+        return Err(FOREIGN_ORIGIN);
+    }
+    if call.method != "POST" {
+        return Err(METHOD);
+    }
+    if call.size > limits::CONTEXT_BYTES {
+        return Err(TOO_LARGE);
+    }
+    let node = read_body(call.body)?;
+    let members = read_context(&node)?;
+    let flags = &request.snapshot.flags;
+    let now_node = Node::Number(Number::Whole(request.now.millis()));
+    let places = places(request);
+    let signed = match members.iter().find(|(name, _)| name == "signedContext") {
+        Some((_, Node::String(text))) => {
+            let unit = members.iter().find(|(name, _)| name == "targetingKey").and_then(|(_, node)| node.as_str());
+            access::verify(&request.snapshot.context_keys, text, unit.unwrap_or_default(), request.now)
+        }
+        _ => None,
+    };
+    let mut context = Context::new(flags.attributes(), members, request.now);
+    if request.kind == TokenKind::Client {
+        access::restrict(&mut context, request.snapshot, signed.as_ref());
+    }
+    if context.get(Slot::TIME).is_none() {
+        context.set(Slot::TIME, Some(&now_node));
+    }
+    for (slot, place) in Slot::PLACE.into_iter().zip(&places) {
+        if context.get(slot).is_none() {
+            context.set(slot, place.as_ref());
+        }
+    }
+    match request.key {
+        Some(key) => single(call, request, key, &context, buffers),
+        None => {
+            bulk(call, request, &context, buffers);
+            Ok(())
+        }
+    }
+}
+
+/// The context's members; without a body, or with one that names none, the context is empty.
+fn read_context<'n, 'a>(body: &'n Node<'a>) -> Result<&'n [(Cow<'a, str>, Node<'a>)], Refused> {
+    let members = match body.get("context") {
+        None | Some(Node::Null) => return Ok(&[]),
+        Some(Node::Object(members)) => members,
+        Some(_) => return Err(NOT_CONTEXT),
+    };
+    let key = members.iter().find(|(name, _)| name == "targetingKey").map(|(_, node)| node);
+    if matches!(key, None | Some(Node::Null | Node::String(_))) { Ok(members) } else { Err(NOT_CONTEXT) }
+}
+
+fn read_body(text: &str) -> Result<Node<'_>, Refused> {
+    if text.is_empty() {
+        return Ok(Node::Null);
+    }
+    match parse(text) {
+        Ok(node @ Node::Object(_)) => Ok(node),
+        _ => Err(NOT_JSON),
+    }
+}
+
+/// Country, region and continent of the request, where some flag looks at them.
+fn places(request: &Request<'_>) -> [Option<Node<'static>>; 3] {
+    let asked = request.snapshot.flags.attributes().places();
+    std::array::from_fn(|which| {
+        let name = if asked[which] { request.place.name(which) } else { None };
+        name.map(|name| Node::String(Cow::Owned(name)))
+    })
+}
+
+fn single(
+    call: &Call<'_>,
+    request: &Request<'_>,
+    key: &str,
+    context: &Context<'_>,
+    buffers: &mut Buffers<'_>,
+) -> Result<(), Refused> {
+    let flags = &request.snapshot.flags;
+    let visible = |index: &u32| request.kind == TokenKind::Server || flags.is_client_visible(*index);
+    let index = flags.find(key).filter(visible).ok_or(BAD_KEY)?;
+    let outcome = flags.evaluate(index, context, request.held.kills(), buffers.scratch);
+    let status = match outcome.reason() {
+        Reason::TargetingKeyMissing | Reason::Fault => 400,
+        _ => 200,
+    };
+    let output = &mut *buffers.output;
+    output.begin(status);
+    output.body.extend_from_slice(outcome.fragment().as_bytes());
+    headers(output, call, request);
+    Ok(())
+}
+
+fn bulk(call: &Call<'_>, request: &Request<'_>, context: &Context<'_>, buffers: &mut Buffers<'_>) {
+    let Buffers { output, scratch, digests } = buffers;
+    let client = request.kind == TokenKind::Client;
+    output.begin(200);
+    digests.clear();
+    output.body.extend_from_slice(br#"{"flags":["#);
+    let body = &mut output.body;
+    request.snapshot.flags.evaluate_all(client, context, request.held.kills(), scratch, |outcome: &Outcome| {
+        if !digests.is_empty() {
+            body.push(b',');
+        }
+        digests.extend_from_slice(&outcome.digest().to_le_bytes());
+        body.extend_from_slice(outcome.fragment().as_bytes());
+    });
+    output.body.extend_from_slice(b"]}");
+    let etag = xxh3_64(digests);
+    if matches(call.if_none_match, etag) {
+        output.begin(304);
+    }
+    output.etag = Some(etag);
+    headers(output, call, request);
+}
+
+fn headers(output: &mut Output, call: &Call<'_>, request: &Request<'_>) {
+    if output.status != 304 {
+        output.header("content-type", "application/json");
+    }
+    output.header("cache-control", "private, no-cache");
+    output.cors_headers(call.origin);
+    output.security_headers();
+    output.version_headers(request.held, request.now);
+    output.finish();
+}
+
+/// Weak comparison with a list of entity tags (RFC 9110 section 13.1.2).
+fn matches(list: &str, etag: u64) -> bool {
+    if list.is_empty() {
+        return false;
+    }
+    let own = format!("\"{etag:016x}\"");
+    list.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == own)
+}
+
+/// Percent-decoding (RFC 3986 section 2.1) of a path segment; bad escapes stay as they are.
+fn decode(segment: &str) -> Cow<'_, str> {
+    if !segment.contains('%') {
+        return Cow::Borrowed(segment);
+    }
+    let bytes = segment.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = bytes.get(at + 1..at + 3).and_then(|pair| std::str::from_utf8(pair).ok());
+        match hex.filter(|_| bytes[at] == b'%').and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                at += 3;
+            }
+            None => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(out).map_or(Cow::Borrowed(segment), Cow::Owned)
+}

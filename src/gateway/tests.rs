@@ -1,0 +1,242 @@
+use super::*;
+use crate::snapshot::Pointer;
+use crate::token::{self, Scope, TokenKind};
+
+struct Nowhere;
+impl Place for Nowhere {
+    fn name(&self, which: usize) -> Option<String> {
+        Some(["CH", "ZH", "EU"][which].to_owned())
+    }
+}
+
+const NOW: Instant = Instant::from_millis(1_800_000_000_000);
+
+fn token(kind: TokenKind) -> String {
+    token::mint(kind, Scope::Environment("p", "e"), &[kind.word().len() as u8; 32])
+}
+
+/// A gateway that holds an environment with these flags and settings.
+fn gateway(settings: &str, flags: &[(&str, &str)]) -> Gateway {
+    let flags = flags.iter().enumerate().map(|(at, (key, document))| {
+        format!(r#"{{"key":"{key}","id":{},"revision":1,"document":{document}}}"#, at + 1)
+    });
+    let flags = flags.collect::<Vec<_>>().join(",");
+    let tokens = [TokenKind::Client, TokenKind::Server].map(|kind| {
+        format!(r#"{{"id":"{0}","kind":"{0}","sha256":"{1}"}}"#, kind.word(), token::sha256_hex(&token(kind)))
+    });
+    let text = format!(
+        r#"{{"format":1,"incarnation":1,"version":7,"settings":{settings},"contextKeys":["AAAA"],"tokens":[{}],"flags":[{flags}],
+        "routes":[{{"key":"r","revision":1,"document":{{"host":"shop.localhost","flag":"site","targets":{{"on":"https://new.example","off":"https://old.example"}}}}}}],
+        "channels":[{{"key":"ios","revision":1,"document":{{"platform":"ios","minimum":"2.0"}}}}]}}"#,
+        tokens.join(",")
+    );
+    let mut gateway = Gateway::default();
+    let pointer = Pointer { incarnation: 1, sequence: 1, version: 7, kill: false, killed: Vec::new() };
+    gateway.environments.accept_pointer("p/e", pointer, NOW).expect("taken");
+    gateway.environments.accept_snapshot("p/e", &text).expect("taken");
+    gateway
+}
+
+fn boolean(rest: &str) -> String {
+    format!(r#"{{"type":"boolean","variants":{{"on":true,"off":false}},"off":"off","salt":"s",{rest}}}"#)
+}
+
+fn ask(gateway: &mut Gateway, kind: TokenKind, target: &str, body: &str) -> (u16, String) {
+    let authorization = format!("Bearer {}", token(kind));
+    let call =
+        Call { method: "POST", target, authorization: &authorization, body, size: body.len(), ..Call::default() };
+    let step = gateway.answer(&call, &Nowhere, NOW);
+    assert_eq!(step, Step::Reply(None), "{target} {body}");
+    (gateway.output.status, String::from_utf8(gateway.output.body.clone()).expect("text"))
+}
+
+const BULK: &str = "/ofrep/v1/evaluate/flags";
+
+#[test]
+fn clients_see_client_flags_and_servers_all() {
+    let (open, closed) = (boolean(r#""client":true,"default":"on""#), boolean(r#""default":"on""#));
+    let mut gateway = gateway("{}", &[("closed", &closed), ("open", &open)]);
+    let (status, body) = ask(&mut gateway, TokenKind::Client, BULK, "{}");
+    let fragment = r#"{"key":"open","value":true,"reason":"STATIC","variant":"on","metadata":{"revision":1}}"#;
+    assert_eq!((status, body), (200, format!(r#"{{"flags":[{fragment}]}}"#)));
+    assert!(ask(&mut gateway, TokenKind::Server, BULK, "").1.contains("closed"));
+    assert_eq!(ask(&mut gateway, TokenKind::Client, "/ofrep/v1/evaluate/flags/open", "{}"), (200, fragment.to_owned()));
+    assert_eq!(ask(&mut gateway, TokenKind::Client, "/ofrep/v1/evaluate/flags/closed", "{}").0, 404);
+    assert_eq!(ask(&mut gateway, TokenKind::Server, "/ofrep/v1/evaluate/flags/c%6Cosed", "{}").0, 200);
+}
+
+#[test]
+fn bad_bodies_are_named_in_the_protocol_s_words() {
+    let flag = boolean(r#""default":{"share":50,"variants":{"on":100}}"#);
+    let mut gateway = gateway("{}", &[("f", &flag)]);
+    let mut check = |body: &str, status: u16, code: &str| {
+        let (found, text) = ask(&mut gateway, TokenKind::Server, "/ofrep/v1/evaluate/flags/f", body);
+        let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(
+            (found, json["errorCode"].as_str(), json["key"].as_str()),
+            (status, Some(code), Some("f")),
+            "{body}"
+        );
+        assert!(json["metadata"].is_object());
+    };
+    check("nonsense", 400, "PARSE_ERROR");
+    check("[]", 400, "PARSE_ERROR");
+    check(r#"{"context":7}"#, 400, "INVALID_CONTEXT");
+    check(r#"{"context":{"targetingKey":7}}"#, 400, "INVALID_CONTEXT");
+    check(r#"{"context":{}}"#, 400, "TARGETING_KEY_MISSING");
+    check(&format!(r#"{{"context":{{"x":"{}"}}}}"#, "x".repeat(70_000)), 413, "GENERAL");
+}
+
+#[test]
+fn wrong_expired_and_missing_tokens_are_refused_alike() {
+    let mut gateway = gateway("{}", &[]);
+    let other = token::mint(TokenKind::Server, Scope::Environment("p", "e"), &[9; 32]);
+    let admin = token(TokenKind::Admin);
+    let mut bodies = std::collections::HashSet::new();
+    for authorization in ["", "Bearer", "Bearer x", "Basic abc", &format!("Bearer {other}"), &format!("Bearer {admin}")]
+    {
+        let call = Call { method: "POST", target: BULK, authorization, ..Call::default() };
+        assert_eq!(gateway.answer(&call, &Nowhere, NOW), Step::Reply(None));
+        assert_eq!(gateway.output.status, 401, "{authorization}");
+        bodies.insert(gateway.output.body.clone());
+    }
+    assert_eq!(bodies.len(), 1, "no hint which");
+}
+
+#[test]
+fn the_entity_tag_is_of_the_answer() {
+    let flag = boolean(r#""rules":[{"id":"a","if":{"attribute":"x","equals":1},"serve":"on"}],"default":"off""#);
+    let mut gateway = gateway("{}", &[("f", &flag)]);
+    let authorization = format!("Bearer {}", token(TokenKind::Server));
+    let mut ask = |body: &str, tags: &str| {
+        let call = Call {
+            method: "POST",
+            target: BULK,
+            authorization: &authorization,
+            body,
+            if_none_match: tags,
+            ..Call::default()
+        };
+        gateway.answer(&call, &Nowhere, NOW);
+        (gateway.output.status, gateway.output.etag.expect("a tag"), gateway.output.body.len())
+    };
+    let (_, tag, _) = ask("{}", "");
+    let (_, other, _) = ask(r#"{"context":{"x":1}}"#, "");
+    assert_ne!(tag, other);
+    let text = format!("\"{tag:016x}\"");
+    for tags in [text.clone(), format!("W/{text}"), format!("\"x\", {text}"), "*".to_owned()] {
+        assert_eq!(ask(r#"{"context":{"y":1}}"#, &tags), (304, tag, 0), "{tags}");
+    }
+    assert_eq!(ask("{}", &tag.to_string()).0, 200, "a tag without quotes is no tag");
+}
+
+#[test]
+fn origins_are_those_of_the_environment() {
+    let mut gateway = gateway(r#"{"origins":["https://app.example"]}"#, &[]);
+    let authorization = format!("Bearer {}", token(TokenKind::Client));
+    let mut ask = |method: &str, origin: &str| {
+        let call = Call {
+            method,
+            target: BULK,
+            authorization: &authorization,
+            host: "gate.example",
+            origin,
+            ..Call::default()
+        };
+        gateway.answer(&call, &Nowhere, NOW);
+        (gateway.output.status, gateway.output.head_text().contains("access-control-allow-origin"))
+    };
+    assert_eq!(ask("POST", ""), (200, false));
+    assert_eq!(ask("POST", "https://app.example"), (200, true));
+    assert_eq!(ask("POST", "https://gate.example:8787"), (200, true));
+    assert_eq!(ask("POST", "https://evil.example"), (403, true));
+    assert_eq!(ask("OPTIONS", "https://evil.example"), (204, true), "a preflight carries no token");
+    assert_eq!(ask("GET", ""), (405, false));
+}
+
+#[test]
+fn clients_may_not_claim_what_the_environment_trusts() {
+    let flag = boolean(
+        r#""client":true,"rules":[{"id":"a","if":{"attribute":"plan","equals":"premium"},"serve":"on"}],"default":"off""#,
+    );
+    let mut gateway = gateway(r#"{"trusted":["plan"]}"#, &[("f", &flag)]);
+    let mut served = |kind, context: &str| {
+        let (_, body) = ask(&mut gateway, kind, "/ofrep/v1/evaluate/flags/f", &format!(r#"{{"context":{context}}}"#));
+        serde_json::from_str::<serde_json::Value>(&body).expect("JSON")["variant"].as_str().expect("text").to_owned()
+    };
+    assert_eq!(served(TokenKind::Client, r#"{"plan":"premium"}"#), "off");
+    assert_eq!(served(TokenKind::Server, r#"{"plan":"premium"}"#), "on");
+    // {"unit":"u","attributes":{"plan":"premium"}} signed with the key of three zero bytes, by
+    // openssl: `printf %s PAYLOAD | openssl dgst -sha256 -mac HMAC -macopt hexkey:000000 -binary`.
+    let signed =
+        "eyJ1bml0IjoidSIsImF0dHJpYnV0ZXMiOnsicGxhbiI6InByZW1pdW0ifX0.94oXyNfqig8ZDtbjlS7ISoBtRQiXdWt_S5K7pQt94Is";
+    assert_eq!(served(TokenKind::Client, &format!(r#"{{"targetingKey":"u","signedContext":"{signed}"}}"#)), "on");
+    assert_eq!(served(TokenKind::Client, &format!(r#"{{"targetingKey":"v","signedContext":"{signed}"}}"#)), "off");
+    assert_eq!(
+        served(
+            TokenKind::Client,
+            &format!(r#"{{"targetingKey":"u","signedContext":"{}"}}"#, signed.replace("eyJ1", "eyJ2"))
+        ),
+        "off"
+    );
+}
+
+#[test]
+fn the_edge_says_where_a_request_comes_from_unless_the_context_does() {
+    let flag =
+        boolean(r#""rules":[{"id":"a","if":{"attribute":"country","equals":"CH"},"serve":"on"}],"default":"off""#);
+    let mut gateway = gateway("{}", &[("f", &flag)]);
+    assert!(ask(&mut gateway, TokenKind::Server, BULK, "{}").1.contains("TARGETING_MATCH"));
+    assert!(ask(&mut gateway, TokenKind::Server, BULK, r#"{"context":{"country":"US"}}"#).1.contains("DEFAULT"));
+}
+
+#[test]
+fn a_routed_host_redirects_by_flag_and_keeps_its_unit() {
+    let flag = boolean(r#""default":{"share":50,"variants":{"on":100},"else":"off"}"#);
+    let mut gateway = gateway("{}", &[("site", &flag)]);
+    let call = Call { method: "GET", target: "/cart?x=1", host: "shop.localhost", random: 7, ..Call::default() };
+    assert_eq!(gateway.answer(&call, &Nowhere, NOW), Step::Host("shop.localhost".into()));
+    gateway.accept_host("shop.localhost", Some("p/e"), NOW);
+    let mut visit = |cookie: &str, random| {
+        gateway.answer(&Call { cookie, random, ..call }, &Nowhere, NOW);
+        assert_eq!(gateway.output.status, 302);
+        let lines: Vec<String> = gateway.output.head_text().lines().map(str::to_owned).collect();
+        let header = |name: &str| lines.iter().position(|line| line == name).map(|at| lines[at + 1].clone());
+        (header("location").expect("a target"), header("set-cookie"))
+    };
+    let (target, cookie) = visit("", 7);
+    let cookie = cookie.expect("a new unit");
+    let cookie = cookie.split(';').next().expect("a pair");
+    for _ in 0..5 {
+        assert_eq!(visit(&format!("a=b; {cookie}"), 8), (target.clone(), None));
+    }
+    assert!(target.ends_with(".example/cart?x=1"), "{target}");
+    let targets: std::collections::HashSet<_> = (0..50).map(|random| visit("hg_unit=forged\"", random).0).collect();
+    assert_eq!(targets.len(), 2, "both arms are served");
+}
+
+#[test]
+fn updates_and_events_answer_with_problems_or_results() {
+    let mut gateway = gateway("{}", &[]);
+    let authorization = format!("Bearer {}", token(TokenKind::Client));
+    let call = Call {
+        method: "GET",
+        target: "/v1/update?channel=ios&version=1.9",
+        authorization: &authorization,
+        ..Call::default()
+    };
+    assert_eq!(gateway.answer(&call, &Nowhere, NOW), Step::Reply(None));
+    assert!(String::from_utf8_lossy(&gateway.output.body).contains(r#""action":"required""#));
+    assert_eq!(gateway.answer(&Call { target: "/v1/update?channel=gone", ..call }, &Nowhere, NOW), Step::Reply(None));
+    assert_eq!(gateway.output.status, 404);
+    let body = r#"{"events":[{"type":"exposure","unit":"u","flag":"f"},{"type":"exposure"}]}"#;
+    let events = Call { method: "POST", target: "/v1/events", body, ..call };
+    assert_eq!(gateway.answer(&events, &Nowhere, NOW), Step::Queue);
+    assert_eq!(gateway.output.status, 202);
+    assert!(gateway.output.message.contains(r#""environment":"p/e""#));
+    assert_eq!(gateway.answer(&Call { body: r#"{"events":[{}]}"#, ..events }, &Nowhere, NOW), Step::Reply(None));
+    assert_eq!(gateway.output.status, 422);
+    let counts = gateway.take_counts();
+    assert!(counts.iter().any(|count| count.endpoint == "events" && count.status == 202 && count.requests == 1));
+    assert!(!gateway.has_counts());
+}

@@ -1,0 +1,264 @@
+//! Snapshots and pointers as isolates read them: the published configuration of one environment,
+//! and which one is current.
+
+use crate::flag::{FlagSet, Kills, Source};
+use crate::json::{At, Node, Problems, parse};
+use crate::route::RouteDocument;
+use crate::time::Instant;
+use crate::token::TokenKind;
+use crate::update::ChannelDocument;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// The format that this code writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// Which configuration of an environment is current, and what is killed in it. Pointers are
+/// ordered by incarnation, then sequence; a kill raises the sequence and leaves the version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pointer {
+    /// Rises when the environment's object is restored from a backup.
+    pub incarnation: u64,
+    /// Rises with every change of the pointer.
+    pub sequence: u64,
+    /// The snapshot's version.
+    pub version: u64,
+    /// Whether the whole environment is killed.
+    pub kill: bool,
+    /// Numbers of the killed flags.
+    pub killed: Vec<u32>,
+}
+
+impl Pointer {
+    /// Reads a pointer.
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// Where the pointer stands in the order of pointers.
+    pub fn order(&self) -> (u64, u64) {
+        (self.incarnation, self.sequence)
+    }
+
+    /// What it switches off.
+    pub fn kills(&self) -> Kills {
+        Kills::new(self.kill, self.killed.clone())
+    }
+}
+
+/// A loaded snapshot.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Incarnation and version, its place in the order of snapshots.
+    pub order: (u64, u64),
+    /// The flags and segments.
+    pub flags: FlagSet,
+    /// Client and server tokens by the SHA-256 of their text, in hexadecimal.
+    pub tokens: HashMap<Box<str>, TokenEntry>,
+    /// Origins that browsers may call from; `*` alone is any.
+    pub origins: Vec<String>,
+    /// Attributes that client tokens may not set.
+    pub trusted: Vec<String>,
+    /// Keys with which backends sign contexts, the newest first.
+    pub context_keys: Vec<Vec<u8>>,
+    /// Routes by key.
+    pub routes: Vec<(String, RouteDocument)>,
+    /// Channels by key.
+    pub channels: Vec<(String, ChannelDocument)>,
+    /// About how many bytes it takes in memory.
+    pub bytes: usize,
+}
+
+/// What a snapshot knows of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenEntry {
+    /// Its number within the environment.
+    pub id: Box<str>,
+    /// What it is for.
+    pub kind: TokenKind,
+    /// When it ends; never when absent.
+    pub expires: Option<Instant>,
+}
+
+/// Why a snapshot cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoadError {
+    /// The text is not a snapshot.
+    Unreadable(String),
+    /// It was written by newer code.
+    Format(u32),
+}
+
+impl std::fmt::Display for LoadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unreadable(detail) => write!(f, "the snapshot cannot be read: {detail}"),
+            Self::Format(format) => write!(f, "the snapshot has format {format}, this code reads {FORMAT}"),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire<'a> {
+    format: u32,
+    incarnation: u64,
+    version: u64,
+    #[serde(default)]
+    settings: Settings,
+    #[serde(default)]
+    context_keys: Vec<String>,
+    #[serde(borrow, default)]
+    tokens: Vec<Token<'a>>,
+    #[serde(borrow, default)]
+    segments: Vec<Entity<'a>>,
+    #[serde(borrow, default)]
+    flags: Vec<Entity<'a>>,
+    #[serde(borrow, default)]
+    routes: Vec<Entity<'a>>,
+    #[serde(borrow, default)]
+    channels: Vec<Entity<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Settings {
+    origins: Vec<String>,
+    trusted: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Token<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    sha256: Cow<'a, str>,
+    #[serde(default)]
+    expires: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct Entity<'a> {
+    #[serde(borrow)]
+    key: Cow<'a, str>,
+    #[serde(default)]
+    id: u32,
+    revision: u64,
+    #[serde(borrow)]
+    document: &'a RawValue,
+}
+
+impl Snapshot {
+    /// Reads a snapshot's text and compiles its flags; those unchanged since `previous` are taken
+    /// over. Parts that this code cannot read are left out, each a flag's own fault at worst.
+    pub fn load(text: &str, previous: Option<&Snapshot>) -> Result<Snapshot, LoadError> {
+        let unreadable = |error: serde_json::Error| LoadError::Unreadable(error.to_string());
+        // A newer format may have another shape: only its number is looked at then.
+        let wire: Wire<'_> = match serde_json::from_str(text) {
+            Ok(wire) => wire,
+            Err(error) => {
+                let head: Head = serde_json::from_str(text).map_err(unreadable)?;
+                let newer = head.format != FORMAT;
+                return Err(if newer { LoadError::Format(head.format) } else { unreadable(error) });
+            }
+        };
+        if wire.format != FORMAT {
+            return Err(LoadError::Format(wire.format));
+        }
+        let flags =
+            FlagSet::compile(&sources(&wire.segments), &sources(&wire.flags), previous.map(|snapshot| &snapshot.flags));
+        let bytes = flags.bytes() + 4_096 + wire.tokens.len() * 200;
+        Ok(Snapshot {
+            order: (wire.incarnation, wire.version),
+            flags,
+            tokens: wire.tokens.iter().filter_map(token).collect(),
+            origins: wire.settings.origins,
+            trusted: wire.settings.trusted,
+            context_keys: wire.context_keys.iter().filter_map(|key| URL_SAFE_NO_PAD.decode(key).ok()).collect(),
+            routes: documents(&wire.routes, RouteDocument::read),
+            channels: documents(&wire.channels, ChannelDocument::read),
+            bytes,
+        })
+    }
+
+    /// The snapshot's version.
+    pub fn version(&self) -> u64 {
+        self.order.1
+    }
+}
+
+fn sources<'a>(entities: &'a [Entity<'a>]) -> Vec<Source<'a>> {
+    let source = |entity: &'a Entity<'a>| Source {
+        key: &entity.key,
+        id: entity.id,
+        revision: entity.revision,
+        text: entity.document.get(),
+    };
+    entities.iter().map(source).collect()
+}
+
+fn token(wire: &Token<'_>) -> Option<(Box<str>, TokenEntry)> {
+    let kind = TokenKind::parse(&wire.kind)?;
+    let entry = TokenEntry { id: (*wire.id).into(), kind, expires: wire.expires.map(Instant::from_millis) };
+    Some(((*wire.sha256).into(), entry))
+}
+
+type Read<T> = fn(&Node<'_>, &At<'_>, &mut Problems) -> Option<T>;
+
+fn documents<T>(entities: &[Entity<'_>], read: Read<T>) -> Vec<(String, T)> {
+    let document = |entity: &Entity<'_>| {
+        let mut problems = Problems::default();
+        let document = read(&parse(entity.document.get()).ok()?, &At::ROOT, &mut problems)?;
+        problems.is_empty().then(|| (entity.key.to_string(), document))
+    };
+    entities.iter().filter_map(document).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"{"format":1,"environment":"p/e","incarnation":1,"version":7,"settings":{"origins":["*"],"later":1},
+        "contextKeys":["AAAA"],"tokens":[{"id":"t1","kind":"client","sha256":"ab","expires":9},{"id":"t2","kind":"new","sha256":"cd"}],
+        "segments":[],"flags":[{"key":"f","id":3,"revision":2,"document":{"type":"boolean","variants":{"on":true},"off":"on","salt":"s","default":"on"}}],
+        "routes":[{"key":"r","revision":1,"document":{"host":"h","flag":"f","targets":{"on":"https://a.example"}}},{"key":"bad","revision":1,"document":{}}],
+        "channels":[]}"#;
+
+    #[test]
+    fn a_snapshot_is_loaded_with_all_its_parts() {
+        let snapshot = Snapshot::load(TEXT, None).expect("loads");
+        assert_eq!((snapshot.order, snapshot.flags.len(), snapshot.routes.len()), ((1, 7), 1, 1));
+        assert_eq!(snapshot.context_keys, [[0, 0, 0]]);
+        assert_eq!(snapshot.tokens.len(), 1);
+        assert_eq!(snapshot.tokens["ab"].expires, Some(Instant::from_millis(9)));
+        let again = Snapshot::load(TEXT, Some(&snapshot)).expect("loads");
+        assert_eq!(again.flags.reused(), 1);
+    }
+
+    #[test]
+    fn newer_formats_and_other_texts_are_refused() {
+        assert_eq!(Snapshot::load(r#"{"format":2,"flags":7}"#, None).err(), Some(LoadError::Format(2)));
+        assert!(matches!(Snapshot::load("<html>", None), Err(LoadError::Unreadable(_))));
+        assert!(matches!(Snapshot::load(r#"{"format":1}"#, None), Err(LoadError::Unreadable(_))));
+    }
+
+    #[test]
+    fn pointers_are_ordered_by_incarnation_then_sequence() {
+        let pointer = Pointer::parse(r#"{"incarnation":1,"sequence":31,"version":12,"kill":false,"killed":[17,4]}"#);
+        let pointer = pointer.expect("reads");
+        assert!(pointer.kills().covers(4) && !pointer.kills().covers(5));
+        assert!((2, 1) > pointer.order());
+        assert_eq!(Pointer::parse("{}"), None);
+    }
+}
