@@ -30,13 +30,12 @@ async function fetch(request, env, ctx) {
       case KIND.reply: {
         // The frame is good until the next call into wasm: the answer comes first.
         const response = frame.response();
-        if (frame.read !== READ.nothing) ctx.waitUntil(read(env, frame.subject, { what: frame.read, order: frame.order }));
-        flush(env, ctx);
+        behind(frame, env, ctx);
         return response;
       }
       case KIND.wait: {
-        const { subject, read: what, order } = frame;
-        await read(env, subject, { what, order, cold: true });
+        const { environment, read: what, order } = frame;
+        await read(env, environment, { what, order, wait: true });
         waited |= what === READ.pointer ? POINTER_WAITED : SNAPSHOT_WAITED;
         break;
       }
@@ -60,6 +59,7 @@ const EMPTY = { text: "", size: 0 };
 async function enqueue(frame, env, ctx) {
   const message = frame.subject;
   const response = frame.response();
+  behind(frame, env, ctx);
   try {
     await env.EVENTS.send(message, { contentType: "text" });
   } catch (error) {
@@ -69,8 +69,13 @@ async function enqueue(frame, env, ctx) {
       headers: { "content-type": "application/problem+json", "retry-after": "5", ...cors(response) },
     });
   }
-  flush(env, ctx);
   return response;
+}
+
+/** What is done behind an answer. */
+function behind(frame, env, ctx) {
+  if (frame.read !== READ.nothing) ctx.waitUntil(read(env, frame.environment, { what: frame.read, order: frame.order }));
+  flush(env, ctx);
 }
 
 function cors(response) {

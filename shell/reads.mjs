@@ -2,8 +2,10 @@
 // keeps plain data only, so each request that must wait does its own read.
 import { call, OPERATION, READ } from "./wasm.mjs";
 
-/** How long a request waits for a pointer or snapshot, ms. */
+/** How long a request waits for a pointer, ms. */
 const PATIENCE = 1_500;
+/** How long it waits for a snapshot, ms: only an isolate's first request of an environment does. */
+const SNAPSHOT_PATIENCE = 6_000;
 /** A Durable Object that has not answered for so long is asked again in parallel, ms. */
 const HEDGE = 300;
 const HEDGES = 4;
@@ -17,7 +19,11 @@ const KV_SECONDS = 3_600;
 const HOST_SECONDS = 30;
 const FORMAT = 1;
 
-const timeout = (ms) => new Promise((_, fail) => setTimeout(() => fail(new Error(`no answer within ${ms} ms`)), ms));
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const timeout = async (ms) => {
+  await pause(ms);
+  throw new Error(`no answer within ${ms} ms`);
+};
 const within = (ms, work) => Promise.race([work, timeout(ms)]);
 
 /** Asks, and asks again while there is no answer: one slow call out of fifty must not be waited for. */
@@ -100,14 +106,12 @@ async function askForSnapshot(env, environment, version) {
 }
 
 /** Reads what a frame names; whatever goes wrong is noted and the data plane goes by what it has. */
-export async function read(env, environment, { what, order, cold }) {
+export async function read(env, environment, { what, order, wait = false }) {
   try {
     if (what === READ.snapshot) {
-      await within(PATIENCE * 4, readSnapshot(env, environment, order));
-    } else if (cold) {
-      await firstPointer(env, environment);
+      await within(SNAPSHOT_PATIENCE, readSnapshot(env, environment, order));
     } else {
-      await within(PATIENCE, readPointer(env, environment));
+      await (wait ? awaitPointer(env, environment) : readPointer(env, environment));
     }
   } catch (error) {
     console.warn(`${environment}: ${error?.message ?? error}`);
@@ -115,15 +119,11 @@ export async function read(env, environment, { what, order, cold }) {
   }
 }
 
-/** The first pointer of an isolate: from the control plane, after a silence from KV. */
-async function firstPointer(env, environment) {
+/** A pointer that a request waits for: from the control plane, after a silence from KV. */
+async function awaitPointer(env, environment) {
   const asked = readPointer(env, environment);
-  asked.catch(() => {});
-  try {
-    await within(SILENCE, asked);
-  } catch {
-    await within(PATIENCE, Promise.any([asked, readPointerCopy(env, environment)]));
-  }
+  const copy = pause(SILENCE).then(() => readPointerCopy(env, environment));
+  await within(PATIENCE, Promise.any([asked, copy]));
 }
 
 /** Finds out which environment routes a hostname, if any. */

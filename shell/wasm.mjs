@@ -122,7 +122,7 @@ export function ask(request, now, cf) {
   place = cf;
   return guarded(() => {
     const at = wasm.hg_answer(input(request), now) >> 2;
-    return new Frame(new Uint32Array(wasm.memory.buffer, at << 2, 17));
+    return new Frame(new Uint32Array(wasm.memory.buffer, at << 2, 19));
   });
 }
 
@@ -132,7 +132,7 @@ export function call(operation, text, sql = null) {
     // Operations do not nest: each ends before the next begins.
     database = sql;
     const at = wasm.hg_call(operation, input(text), Date.now()) >> 2;
-    const words = new Uint32Array(wasm.memory.buffer, at << 2, 17);
+    const words = new Uint32Array(wasm.memory.buffer, at << 2, 19);
     return decoder.decode(memory().subarray(words[5], words[5] + words[6]));
   });
 }
@@ -148,6 +148,10 @@ class Frame {
 
   get read() {
     return this.words[9];
+  }
+
+  get environment() {
+    return decoder.decode(memory().subarray(this.words[17], this.words[17] + this.words[18]));
   }
 
   get order() {

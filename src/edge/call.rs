@@ -90,7 +90,7 @@ fn counts(gateway: &mut Gateway) -> String {
         });
         json!(["headgate_requests_total", labels, count.requests])
     });
-    Json::from_iter(counters).to_string()
+    counters.collect::<Json>().to_string()
 }
 
 /// What this isolate holds, as conditions of `/health`.
@@ -104,7 +104,7 @@ fn status(gateway: &Gateway, now: Instant) -> String {
         };
         Some(json!({ "name": format!("snapshot {name}"), "status": "degraded", "detail": detail }))
     });
-    Json::from_iter(conditions).to_string()
+    conditions.collect::<Json>().to_string()
 }
 
 /// Bytes that a path's body may have.

@@ -30,11 +30,13 @@ struct Frame {
     body: Span,
     /// The environment, hostname or queue message that `kind` speaks of.
     subject: Span,
-    /// What to read: 0 nothing, 1 the pointer, 2 the snapshot of `order`.
+    /// What to read, now or behind the answer: 0 nothing, 1 the pointer, 2 the snapshot of `order`.
     read: u32,
     order: [u32; 4],
     has_etag: u32,
     etag: [u32; 2],
+    /// The environment to read for.
+    environment: Span,
 }
 
 #[repr(C)]
@@ -74,12 +76,13 @@ impl Frame {
         order: [0; 4],
         has_etag: 0,
         etag: [0; 2],
+        environment: Span::EMPTY,
     };
 
     #[allow(clippy::cast_possible_truncation, reason = "both halves are taken")]
     fn read(&mut self, environment: &str, read: &Read) {
         let halves = |value: u64| [value as u32, (value >> 32) as u32];
-        self.subject = Span::of(environment.as_bytes());
+        self.environment = Span::of(environment.as_bytes());
         match *read {
             Read::Pointer => self.read = 1,
             Read::Snapshot(incarnation, version) => {
@@ -168,33 +171,35 @@ fn answer(call: &Call<'_>, now: Instant) -> *const u32 {
         FRAME.with_borrow_mut(|frame| {
             ANSWER.with_borrow_mut(|kept| {
                 *frame = Frame::EMPTY;
-                let subject = |text: &str, kept: &mut String| {
-                    kept.clear();
-                    kept.push_str(text);
-                };
-                match step {
-                    Step::Reply(background) => {
-                        frame.kind = kind::REPLY;
-                        if let Some((environment, read)) = background {
-                            subject(&environment, kept);
-                            frame.read(kept, &read);
-                        }
-                    }
+                kept.clear();
+                let read = match step {
                     Step::Wait(environment, read) => {
                         frame.kind = kind::WAIT;
-                        subject(&environment, kept);
-                        frame.read(kept, &read);
+                        Some((environment, read))
                     }
-                    Step::Host(host) => {
-                        frame.kind = kind::HOST;
-                        subject(&host, kept);
-                        frame.subject = Span::of(kept.as_bytes());
+                    Step::Reply => {
+                        frame.kind = kind::REPLY;
+                        gateway.take_background()
                     }
                     Step::Queue => {
                         frame.kind = kind::QUEUE;
                         frame.subject = Span::of(gateway.output.message.as_bytes());
+                        gateway.take_background()
                     }
-                    Step::Pass => frame.kind = kind::PASS,
+                    Step::Host(host) => {
+                        frame.kind = kind::HOST;
+                        kept.push_str(&host);
+                        frame.subject = Span::of(kept.as_bytes());
+                        None
+                    }
+                    Step::Pass => {
+                        frame.kind = kind::PASS;
+                        None
+                    }
+                };
+                if let Some((environment, read)) = read {
+                    kept.push_str(&environment);
+                    frame.read(kept, &read);
                 }
                 output(frame, &gateway.output);
                 std::ptr::from_ref(frame).cast()

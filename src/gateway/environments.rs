@@ -199,9 +199,9 @@ impl Held {
         let Some(pointer) = &self.pointer else {
             return if waited.pointer { Freshness::Away } else { Freshness::Wait(Read::Pointer) };
         };
-        let wanted = (pointer.incarnation, pointer.version);
+        let order = (pointer.incarnation, pointer.version);
         let Some(snapshot) = &self.snapshot else {
-            let read = Read::Snapshot(wanted.0, wanted.1);
+            let read = Read::Snapshot(order.0, order.1);
             return if waited.snapshot { Freshness::Away } else { Freshness::Wait(read) };
         };
         // A clock that ran backwards makes the pointer neither old nor young: read it again.
@@ -211,9 +211,9 @@ impl Held {
             self.pointer_asked = now;
             return Freshness::Wait(Read::Pointer);
         }
-        if snapshot.order < wanted && (now - self.snapshot_asked).abs() > RETRY {
+        if snapshot.order < order && (now - self.snapshot_asked).abs() > RETRY {
             self.snapshot_asked = now;
-            return Freshness::Ready(Some(Read::Snapshot(wanted.0, wanted.1)));
+            return Freshness::Ready(Some(Read::Snapshot(order.0, order.1)));
         }
         let due = age > SOFT_AGE + self.jitter() && (now - self.pointer_asked).abs() > RETRY;
         if due {

@@ -12,9 +12,9 @@ impl Gateway {
     pub(super) fn events(&mut self, call: &Call<'_>, now: Instant) -> Step {
         if call.method == "OPTIONS" {
             self.output.preflight(call.origin, "POST, OPTIONS");
-            return Step::Reply(None);
+            return Step::Reply;
         }
-        let (environment, _) = match self.admitted(call, now) {
+        let environment = match self.admitted(call, now) {
             Ok(admitted) => admitted,
             Err(step) => return step,
         };
@@ -34,7 +34,7 @@ impl Gateway {
         self.respond(call, &environment, 202, &json!({ "accepted": accepted, "rejected": batch.rejected }), now);
         self.count(&environment, "events");
         if accepted == 0 {
-            return Step::Reply(None);
+            return Step::Reply;
         }
         let message = Message { environment, received: now.millis(), events: batch.accepted };
         self.output.message = serde_json::to_string(&message).unwrap_or_default();

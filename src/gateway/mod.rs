@@ -79,8 +79,8 @@ pub trait Place {
 /// What the shell does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Answer with the [`Output`]; read something in the background for an environment.
-    Reply(Option<(Box<str>, Read)>),
+    /// Answer with the [`Output`].
+    Reply,
     /// Read something for an environment, then ask again.
     Wait(Box<str>, Read),
     /// Look up which environment routes a hostname, then ask again.
@@ -103,6 +103,15 @@ pub struct Gateway {
     scratch: Scratch,
     digests: Vec<u8>,
     counts: Vec<Count>,
+    background: Option<(Box<str>, Read)>,
+}
+
+/// Why a request cannot be answered now.
+enum Unready {
+    /// Something must be read first.
+    Wait(Step),
+    /// Nothing could be read.
+    Away,
 }
 
 /// What is known of a hostname.
@@ -118,8 +127,28 @@ const HOST_MEMORY: i64 = 30_000;
 const HOSTS: usize = 1_000;
 
 impl Gateway {
+    /// What to read behind the last answer, whatever it was, and for which environment.
+    pub fn take_background(&mut self) -> Option<(Box<str>, Read)> {
+        self.background.take()
+    }
+
+    /// Whether a request for the environment can be answered now; else the step to take first.
+    /// `Ok(false)` is an environment that is not there.
+    fn ready(&mut self, environment: &str, call: &Call<'_>, now: Instant) -> Result<bool, Unready> {
+        match self.environments.freshness(environment, now, call.waited) {
+            Freshness::Ready(read) => {
+                self.background = read.map(|read| (environment.into(), read));
+                Ok(true)
+            }
+            Freshness::Wait(read) => Err(Unready::Wait(Step::Wait(environment.into(), read))),
+            Freshness::Away => Err(Unready::Away),
+            Freshness::Absent => Ok(false),
+        }
+    }
+
     /// Answers a request, or says what is missing.
     pub fn answer(&mut self, call: &Call<'_>, place: &dyn Place, now: Instant) -> Step {
+        self.background = None;
         let host = self.hosts.get(call.host).filter(|host| now.millis() < host.until);
         if let Some(Host { environment: Some(environment), .. }) = host {
             let environment = environment.clone();

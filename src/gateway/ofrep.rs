@@ -2,7 +2,7 @@
 //! Source: <https://github.com/open-feature/protocol>.
 
 use super::access::{self, Origin};
-use super::{Call, Freshness, Gateway, Held, Output, Place, RATE_WINDOW, Rate, Step};
+use super::{Call, Gateway, Held, Output, Place, RATE_WINDOW, Rate, Step, Unready};
 use crate::flag::{Context, Outcome, Reason, Slot};
 use crate::json::{Node, Number, parse};
 use crate::limits;
@@ -40,7 +40,7 @@ impl Gateway {
         let key = key.as_deref();
         if call.method == "OPTIONS" {
             self.output.preflight(call.origin, "POST, OPTIONS");
-            return Step::Reply(None);
+            return Step::Reply;
         }
         if call.rate == Rate::TokenExceeded {
             return self.refuse(call, "", key, TOO_MANY);
@@ -48,12 +48,12 @@ impl Gateway {
         let Some((token, environment)) = access::claimed(call.authorization) else {
             return self.refuse(call, "", key, UNAUTHORIZED);
         };
-        let background = match self.environments.freshness(&environment, now, call.waited) {
-            Freshness::Ready(read) => read,
-            Freshness::Wait(read) => return Step::Wait(environment.into(), read),
-            Freshness::Away => return self.refuse(call, &environment, key, UNAVAILABLE),
-            Freshness::Absent => return self.refuse(call, &environment, key, UNAUTHORIZED),
-        };
+        match self.ready(&environment, call, now) {
+            Ok(true) => {}
+            Ok(false) => return self.refuse(call, &environment, key, UNAUTHORIZED),
+            Err(Unready::Wait(step)) => return step,
+            Err(Unready::Away) => return self.refuse(call, &environment, key, UNAVAILABLE),
+        }
         let Some(kind) = self.admit(token, &environment, now) else {
             return self.refuse(call, &environment, key, UNAUTHORIZED);
         };
@@ -71,7 +71,7 @@ impl Gateway {
         match evaluated {
             Ok(()) => {
                 self.count(&environment, endpoint(key));
-                Step::Reply(background.map(|read| (environment.into(), read)))
+                Step::Reply
             }
             Err(refused) => self.refuse(call, &environment, key, refused),
         }
@@ -99,7 +99,7 @@ impl Gateway {
         }
         output.body.extend_from_slice(body.to_string().as_bytes());
         self.count(environment, endpoint(key));
-        Step::Reply(None)
+        Step::Reply
     }
 }
 
@@ -157,13 +157,11 @@ fn evaluate(call: &Call<'_>, request: &Request<'_>, buffers: &mut Buffers<'_>) -
             context.set(slot, place.as_ref());
         }
     }
-    match request.key {
-        Some(key) => single(call, request, key, &context, buffers),
-        None => {
-            bulk(call, request, &context, buffers);
-            Ok(())
-        }
+    if let Some(key) = request.key {
+        return single(call, request, key, &context, buffers);
     }
+    bulk(call, request, &context, buffers);
+    Ok(())
 }
 
 /// The context's members; without a body, or with one that names none, the context is empty.
@@ -271,16 +269,9 @@ fn decode(segment: &str) -> Cow<'_, str> {
     let mut at = 0;
     while at < bytes.len() {
         let hex = bytes.get(at + 1..at + 3).and_then(|pair| std::str::from_utf8(pair).ok());
-        match hex.filter(|_| bytes[at] == b'%').and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
-        }
+        let byte = hex.filter(|_| bytes[at] == b'%').and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        out.push(byte.unwrap_or(bytes[at]));
+        at += if byte.is_some() { 3 } else { 1 };
     }
     String::from_utf8(out).map_or(Cow::Borrowed(segment), Cow::Owned)
 }

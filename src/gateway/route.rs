@@ -1,6 +1,6 @@
 //! Routed traffic: a redirect to the target that a flag's variant names.
 
-use super::{Call, Freshness, Gateway, Step};
+use super::{Call, Gateway, Step, Unready};
 use crate::flag::Context;
 use crate::json::Node;
 use crate::time::Instant;
@@ -17,15 +17,15 @@ impl Gateway {
         if call.path().starts_with(OWN_PREFIX) {
             return Step::Pass;
         }
-        let background = match self.environments.freshness(environment, now, call.waited) {
-            Freshness::Ready(read) => read,
-            Freshness::Wait(read) => return Step::Wait(environment.into(), read),
-            Freshness::Away | Freshness::Absent => {
+        match self.ready(environment, call, now) {
+            Ok(true) => {}
+            Err(Unready::Wait(step)) => return step,
+            Ok(false) | Err(Unready::Away) => {
                 self.plain(503, "the configuration cannot be read at the moment\n");
                 self.count(environment, "route");
-                return Step::Reply(None);
+                return Step::Reply;
             }
-        };
+        }
         let cookie = unit_of(call.cookie);
         let fresh = format!("{:032x}", call.random);
         let unit = cookie.unwrap_or(&fresh);
@@ -34,7 +34,7 @@ impl Gateway {
             None => self.plain(404, "no route for this host\n"),
         }
         self.count(environment, "route");
-        Step::Reply(background.map(|read| (environment.into(), read)))
+        Step::Reply
     }
 
     fn target(&mut self, host: &str, environment: &str, unit: &str, now: Instant) -> Option<String> {

@@ -46,7 +46,7 @@ fn ask(gateway: &mut Gateway, kind: TokenKind, target: &str, body: &str) -> (u16
     let call =
         Call { method: "POST", target, authorization: &authorization, body, size: body.len(), ..Call::default() };
     let step = gateway.answer(&call, &Nowhere, NOW);
-    assert_eq!(step, Step::Reply(None), "{target} {body}");
+    assert_eq!(step, Step::Reply, "{target} {body}");
     (gateway.output.status, String::from_utf8(gateway.output.body.clone()).expect("text"))
 }
 
@@ -96,7 +96,7 @@ fn wrong_expired_and_missing_tokens_are_refused_alike() {
     for authorization in ["", "Bearer", "Bearer x", "Basic abc", &format!("Bearer {other}"), &format!("Bearer {admin}")]
     {
         let call = Call { method: "POST", target: BULK, authorization, ..Call::default() };
-        assert_eq!(gateway.answer(&call, &Nowhere, NOW), Step::Reply(None));
+        assert_eq!(gateway.answer(&call, &Nowhere, NOW), Step::Reply);
         assert_eq!(gateway.output.status, 401, "{authorization}");
         bodies.insert(gateway.output.body.clone());
     }
@@ -225,18 +225,29 @@ fn updates_and_events_answer_with_problems_or_results() {
         authorization: &authorization,
         ..Call::default()
     };
-    assert_eq!(gateway.answer(&call, &Nowhere, NOW), Step::Reply(None));
+    assert_eq!(gateway.answer(&call, &Nowhere, NOW), Step::Reply);
     assert!(String::from_utf8_lossy(&gateway.output.body).contains(r#""action":"required""#));
-    assert_eq!(gateway.answer(&Call { target: "/v1/update?channel=gone", ..call }, &Nowhere, NOW), Step::Reply(None));
+    assert_eq!(gateway.answer(&Call { target: "/v1/update?channel=gone", ..call }, &Nowhere, NOW), Step::Reply);
     assert_eq!(gateway.output.status, 404);
     let body = r#"{"events":[{"type":"exposure","unit":"u","flag":"f"},{"type":"exposure"}]}"#;
     let events = Call { method: "POST", target: "/v1/events", body, ..call };
     assert_eq!(gateway.answer(&events, &Nowhere, NOW), Step::Queue);
     assert_eq!(gateway.output.status, 202);
     assert!(gateway.output.message.contains(r#""environment":"p/e""#));
-    assert_eq!(gateway.answer(&Call { body: r#"{"events":[{}]}"#, ..events }, &Nowhere, NOW), Step::Reply(None));
+    assert_eq!(gateway.answer(&Call { body: r#"{"events":[{}]}"#, ..events }, &Nowhere, NOW), Step::Reply);
     assert_eq!(gateway.output.status, 422);
     let counts = gateway.take_counts();
     assert!(counts.iter().any(|count| count.endpoint == "events" && count.status == 202 && count.requests == 1));
     assert!(!gateway.has_counts());
+}
+
+#[test]
+fn a_refused_request_too_has_the_pointer_refreshed() {
+    let mut gateway = gateway("{}", &[]);
+    let other = token::mint(TokenKind::Server, Scope::Environment("p", "e"), &[9; 32]);
+    let authorization = format!("Bearer {other}");
+    let call = Call { method: "POST", target: BULK, authorization: &authorization, ..Call::default() };
+    assert_eq!(gateway.answer(&call, &Nowhere, NOW.plus_millis(2_000)), Step::Reply);
+    assert_eq!(gateway.output.status, 401, "the token may be newer than what is held");
+    assert_eq!(gateway.take_background(), Some(("p/e".into(), Read::Pointer)));
 }

@@ -1,7 +1,7 @@
 //! `GET /v1/update`: the update gate alone.
 
 use super::access;
-use super::{Call, Freshness, Gateway, Held, RATE_WINDOW, Rate, Step};
+use super::{Call, Gateway, Held, RATE_WINDOW, Rate, Step, Unready};
 use crate::http::{Fault, Query, Refusal};
 use crate::time::Instant;
 use serde_json::json;
@@ -10,9 +10,9 @@ impl Gateway {
     pub(super) fn update(&mut self, call: &Call<'_>, now: Instant) -> Step {
         if call.method == "OPTIONS" {
             self.output.preflight(call.origin, "GET, OPTIONS");
-            return Step::Reply(None);
+            return Step::Reply;
         }
-        let (environment, background) = match self.admitted(call, now) {
+        let environment = match self.admitted(call, now) {
             Ok(admitted) => admitted,
             Err(step) => return step,
         };
@@ -41,11 +41,11 @@ impl Gateway {
         });
         self.respond(call, &environment, 200, &body, now);
         self.count(&environment, "update");
-        Step::Reply(background.map(|read| (environment.into(), read)))
+        Step::Reply
     }
 
     /// The environment of the request's token, once it can be looked at and the token is good.
-    pub(super) fn admitted(&mut self, call: &Call<'_>, now: Instant) -> Result<(String, Option<super::Read>), Step> {
+    pub(super) fn admitted(&mut self, call: &Call<'_>, now: Instant) -> Result<String, Step> {
         if call.rate == Rate::TokenExceeded {
             let refusal = Refusal::new(Fault::TooMany, "too many requests with this token");
             return Err(self.problem(call, "", &refusal.with("retry-after", RATE_WINDOW)));
@@ -55,15 +55,15 @@ impl Gateway {
         let Some((token, environment)) = access::claimed(call.authorization) else {
             return Err(self.problem(call, "", &unauthorized()));
         };
-        let background = match self.environments.freshness(&environment, now, call.waited) {
-            Freshness::Ready(read) => read,
-            Freshness::Wait(read) => return Err(Step::Wait(environment.into(), read)),
-            Freshness::Away => {
+        match self.ready(&environment, call, now) {
+            Ok(true) => {}
+            Ok(false) => return Err(self.problem(call, &environment, &unauthorized())),
+            Err(Unready::Wait(step)) => return Err(step),
+            Err(Unready::Away) => {
                 let refusal = Refusal::new(Fault::Unavailable, "the configuration cannot be read at the moment");
                 return Err(self.problem(call, &environment, &refusal.with("retry-after", "2")));
             }
-            Freshness::Absent => return Err(self.problem(call, &environment, &unauthorized())),
-        };
+        }
         if self.admit(token, &environment, now).is_none() {
             return Err(self.problem(call, &environment, &unauthorized()));
         }
@@ -75,7 +75,7 @@ impl Gateway {
                 &Refusal::new(Fault::Forbidden, "this origin is not allowed"),
             ));
         }
-        Ok((environment, background))
+        Ok(environment)
     }
 
     /// Answers with a problem document (RFC 9457).
@@ -91,7 +91,7 @@ impl Gateway {
         output.finish();
         output.body.extend_from_slice(reply.body.as_bytes());
         self.count(environment, "problem");
-        Step::Reply(None)
+        Step::Reply
     }
 
     /// Answers with a JSON body.
