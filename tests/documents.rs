@@ -3,7 +3,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use headgate::control::document::{Document, SettingsDocument};
+use headgate::control::document::{Document, SettingsDocument, Sort};
 use headgate::control::project::{EnvironmentDocument, ProjectDocument};
 use headgate::flag::{Condition, FlagDocument, FlagSet, SegmentDocument, Serve, Source};
 use headgate::json::{At, Node, Problems, parse};
@@ -11,6 +11,7 @@ use headgate::limits;
 use headgate::route::RouteDocument;
 use headgate::update::ChannelDocument;
 use serde::Serialize;
+use serde_json::value::to_raw_value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
@@ -127,15 +128,21 @@ fn the_table_of_documents_holds() {
     assert!(good >= 40 && bad >= 80, "the table shrank to {good} good and {bad} bad documents");
 }
 
+/// Documents as they stand in an environment.
+type Documents = Vec<(Sort, String, Document)>;
+
 /// Reads a project with all its environments.
-fn read_project(node: &Node<'_>, problems: &mut Problems) -> BTreeMap<String, EnvironmentDocument> {
-    let Some(project) = ProjectDocument::read(node, problems) else { return BTreeMap::new() };
+fn read_project(node: &Node<'_>, problems: &mut Problems) -> BTreeMap<String, Documents> {
+    let raw = to_raw_value(node).expect("writes");
+    let Some(project) = ProjectDocument::read(&raw, problems) else { return BTreeMap::new() };
     let at = At::ROOT.member("environments");
-    let read = |(key, node): (String, &Node<'_>)| {
-        let environment = EnvironmentDocument::read(node, &at.member(&key), problems);
-        (key, environment)
-    };
-    project.environments.into_iter().map(read).collect()
+    let mut environments = BTreeMap::new();
+    for (key, raw) in project.environments {
+        let read = EnvironmentDocument::read(raw, &at.member(&key), problems);
+        let documents = read.documents().map(|(sort, key, document)| (sort, key.to_owned(), document)).collect();
+        environments.insert(key, documents);
+    }
+    environments
 }
 
 fn project_problems(node: &Node<'_>) -> Vec<String> {
@@ -155,9 +162,9 @@ struct Environment {
 
 impl Environment {
     /// Takes the documents apart, after each has come back from its own text as it is.
-    fn new(name: &str, read: EnvironmentDocument) -> Self {
+    fn new(name: &str, documents: Documents) -> Self {
         let mut new = Self::default();
-        for (sort, key, document) in read.documents {
+        for (sort, key, document) in documents {
             let text = document.text();
             let node = parse(&text).expect("what is written is JSON");
             let mut problems = Problems::default();

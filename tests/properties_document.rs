@@ -21,6 +21,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use serde::Serialize;
+use serde_json::value::to_raw_value;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Debug;
@@ -276,8 +277,9 @@ fn survive(text: &str) -> Result<(), TestCaseError> {
     honest(&node, SettingsDocument::read)?;
     honest(&node, condition_of)?;
     let mut problems = Problems::default();
-    ProjectDocument::read(&node, &mut problems);
-    EnvironmentDocument::read(&node, &At::ROOT, &mut problems);
+    let raw = to_raw_value(&node).expect("writes");
+    ProjectDocument::read(&raw, &mut problems);
+    EnvironmentDocument::read(&raw, &At::ROOT, &mut problems);
     for problem in problems.into_list() {
         prop_assert!(find(&node, &problem.pointer), "{problem:?} points at nothing in {text}");
     }

@@ -12,6 +12,7 @@ use headgate::limits;
 use headgate::route::RouteDocument;
 use headgate::update::ChannelDocument;
 use serde_json::Value as Json;
+use serde_json::value::to_raw_value;
 use std::collections::BTreeSet;
 
 fn schema() -> Json {
@@ -32,6 +33,14 @@ fn condition(node: &Node<'_>, problems: &mut Problems) {
 
 fn serve(node: &Node<'_>, problems: &mut Problems) {
     Serve::read(node, &["on".to_owned()], &At::ROOT, problems);
+}
+
+fn environment(node: &Node<'_>, problems: &mut Problems) {
+    EnvironmentDocument::read(&to_raw_value(node).expect("writes"), &At::ROOT, problems);
+}
+
+fn project(node: &Node<'_>, problems: &mut Problems) {
+    ProjectDocument::read(&to_raw_value(node).expect("writes"), problems);
 }
 
 /// The words in backticks.
@@ -58,8 +67,8 @@ const OBJECTS: [Object; 12] = [
     ("route", |node, problems| drop(RouteDocument::read(node, &At::ROOT, problems)), r#"{"?":1}"#, ""),
     ("channel", |node, problems| drop(ChannelDocument::read(node, &At::ROOT, problems)), r#"{"?":1}"#, ""),
     ("settings", |node, problems| drop(SettingsDocument::read(node, &At::ROOT, problems)), r#"{"?":1}"#, ""),
-    ("environment", |node, problems| drop(EnvironmentDocument::read(node, &At::ROOT, problems)), r#"{"?":1}"#, ""),
-    ("", |node, problems| drop(ProjectDocument::read(node, problems)), r#"{"?":1}"#, ""),
+    ("environment", environment, r#"{"?":1}"#, ""),
+    ("", project, r#"{"?":1}"#, ""),
 ];
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::admin::{Round, Stop, environment_call};
 use crate::control::environment::{self, Import, replaces};
-use crate::control::project::{EnvironmentDocument, ProjectDocument};
+use crate::control::project::{ProjectDocument, split};
 use crate::control::{Author, Principal, diff, raw};
 use crate::http::{Answer, Fault, Query, Refusal, Reply, Route};
 use crate::id::{check_key, check_scope_key};
@@ -44,27 +44,24 @@ impl Round<'_> {
         let replace = replaces(query)?;
         let dry_run = query.boolean("dryRun")?.unwrap_or(false);
         let author = Author::new(principal, &self.input.request, None)?;
-        let node = parse(&self.input.request.body).map_err(Refusal::from)?;
         let mut problems = Problems::default();
-        let project = ProjectDocument::read(&node, &mut problems);
-        let Some(project) = project else { return Err(Refusal::invalid(problems).into()) };
-        if self.input.gathered.is_empty() || !problems.is_empty() {
-            let environments = At::ROOT.member("environments");
-            for (key, node) in &project.environments {
-                EnvironmentDocument::read(node, &environments.member(key), &mut problems);
-            }
-            if !problems.is_empty() {
-                return Err(Refusal::invalid(problems).into());
-            }
+        let document = split(&self.input.request.body).map_err(Refusal::from)?;
+        let project = ProjectDocument::read(document, &mut problems);
+        // What is wrong within environments they say themselves, unless it does not come to that.
+        if let (Some(project), false) = (&project, problems.is_empty()) {
+            project.check(&mut problems);
         }
-        let call = |key: &str, node: &Node<'_>, create: i64, dry_run: bool| {
+        let Some(project) = project.filter(|_| problems.is_empty()) else {
+            return Err(Refusal::invalid(problems).into());
+        };
+        let call = |key: &str, document: &RawValue, create: i64, dry_run: bool| {
             let environment = format!("{}/{key}", project.project);
             let import = Import {
                 environment: environment.clone(),
                 create: Some(create),
                 principal: principal.clone(),
                 reason: author.reason.clone(),
-                document: serde_json::to_string(node)?,
+                document: document.get().to_owned(),
                 key: key.to_owned(),
                 replace,
                 keep_salts: false,
@@ -73,14 +70,14 @@ impl Round<'_> {
             };
             environment_call(&environment, &environment::Call::Import(import))
         };
-        let tries = project.environments.iter().map(|(key, node)| call(key, node, 0, true));
+        let tries = project.environments.iter().map(|(key, document)| call(key, document, 0, true));
         let mut replies = self.all(tries.collect::<Result<_, Stop>>()?)?;
         merge(&replies)?;
         if !dry_run {
             let keys: Vec<_> = project.environments.iter().map(|(key, _)| key.clone()).collect();
             let registered = self.register(&project.project, project.name.clone(), keys, true, principal)?;
             let incarnation = |key: &str| registered.environments.get(key).copied().unwrap_or(1);
-            let real = project.environments.iter().map(|(key, node)| call(key, node, incarnation(key), false));
+            let real = project.environments.iter().map(|(key, document)| call(key, document, incarnation(key), false));
             replies = self.all(real.collect::<Result<_, Stop>>()?)?;
             merge(&replies)?;
         }

@@ -105,6 +105,9 @@ fn counts(store: &Store<'_>, written: &[Written]) -> Answer<()> {
     Ok(())
 }
 
+/// Flags kept at hand during the checks of an import.
+const REMEMBERED: usize = 1_000;
+
 struct Check<'s, 'a> {
     store: &'s Store<'a>,
     problems: Vec<Problem>,
@@ -139,39 +142,40 @@ impl Check<'_, '_> {
             self.note(&one.place, &reference.pointer, format!("there is no flag `{}`", reference.key));
             return Ok(());
         };
-        match &one.document {
-            Some(Document::Route(route)) => {
-                for variant in uncovered(&flag, route) {
-                    let detail = format!("the flag `{}` can serve `{variant}`, which has no target", route.flag);
-                    self.note(&one.place, "/targets", detail);
-                }
+        if one.sort == Sort::Of(Kind::Route) {
+            let Some(Document::Route(route)) = self.read(one.sort, &one.key)? else { return Ok(()) };
+            for variant in uncovered(&flag, &route) {
+                let detail = format!("the flag `{}` can serve `{variant}`, which has no target", route.flag);
+                self.note(&one.place, "/targets", detail);
             }
-            _ if has_variant(&flag, &reference.variant) => {}
-            _ => {
-                let detail = format!("the flag `{}` has no variant `{}`", reference.key, reference.variant);
-                self.note(&one.place, &reference.pointer, detail);
-            }
+        } else if !has_variant(&flag, &reference.variant) {
+            let detail = format!("the flag `{}` has no variant `{}`", reference.key, reference.variant);
+            self.note(&one.place, &reference.pointer, detail);
         }
         Ok(())
     }
 
     /// What others need of a written flag must still be there.
     fn users(&mut self, one: &Written) -> Answer<()> {
-        let Some(Document::Flag(flag)) = &one.document else { return Ok(()) };
-        if one.before.is_none() {
+        if one.sort != Sort::Of(Kind::Flag) || one.before.is_none() || one.text.is_none() {
             return Ok(());
         }
-        for user in users(self.store, "flag", &one.key)? {
+        let users = users(self.store, "flag", &one.key)?;
+        if users.is_empty() {
+            return Ok(());
+        }
+        let Some(flag) = self.flag(&one.key)? else { return Ok(()) };
+        for user in users {
             let name = user.sort.name(&user.key);
             if user.sort == Sort::Of(Kind::Flag) {
-                if !has_variant(flag, &user.variant) {
+                if !has_variant(&flag, &user.variant) {
                     let detail = format!("`{name}` requires the variant `{}`", user.variant);
                     self.note(&one.place, "/variants", detail);
                 }
                 continue;
             }
             let Some(Document::Route(route)) = self.read(user.sort, &user.key)? else { continue };
-            for variant in uncovered(flag, &route) {
+            for variant in uncovered(&flag, &route) {
                 let detail = format!("`{name}` has no target for the variant `{variant}`");
                 self.note(&one.place, "/variants", detail);
             }
@@ -181,6 +185,9 @@ impl Check<'_, '_> {
 
     fn flag(&mut self, key: &str) -> Answer<Option<FlagDocument>> {
         if !self.flags.contains_key(key) {
+            if self.flags.len() >= REMEMBERED {
+                self.flags.clear();
+            }
             let read = match self.read(Sort::Of(Kind::Flag), key)? {
                 Some(Document::Flag(flag)) => Some(*flag),
                 _ => None,

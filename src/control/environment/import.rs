@@ -1,13 +1,13 @@
 //! Documents brought in all at once: import of a file, copy from another environment.
 
 use super::super::document::Sort;
-use super::super::project::{EnvironmentDocument, ProjectDocument};
+use super::super::project::{EnvironmentDocument, ProjectDocument, split};
 use super::super::{Author, Output, Principal, Role, diff};
 use super::store::Store;
 use super::write::{Change, Manner, Written, apply};
 use super::{Import, entities, lifecycle};
 use crate::http::{Answer, Fault, Query, Refusal, Reply, Request};
-use crate::json::{At, Node, Problems, parse};
+use crate::json::{At, Problems, parse};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::HashSet;
@@ -40,9 +40,9 @@ struct Line {
 /// environment alone, which is then taken for this one.
 pub(super) fn request(store: &Store<'_>, request: &Request, query: &Query, principal: &Principal) -> Answer<Output> {
     let meta = store.live()?;
-    let node = parse(&request.body)?;
     let mut problems = Problems::default();
-    let Some(project) = ProjectDocument::read(&node, &mut problems).filter(|_| problems.is_empty()) else {
+    let project = ProjectDocument::read(split(&request.body)?, &mut problems);
+    let Some(project) = project.filter(|_| problems.is_empty()) else {
         return Err(Refusal::invalid(problems));
     };
     let wanted = meta.environment.split_once('/').map_or("", |(_, environment)| environment);
@@ -50,7 +50,7 @@ pub(super) fn request(store: &Store<'_>, request: &Request, query: &Query, princ
         [one] => Some(one),
         many => many.iter().find(|(key, _)| key == wanted),
     };
-    let Some((key, node)) = found else {
+    let Some((key, raw)) = found else {
         problems.add(&At::ROOT.member("environments"), format!("there is no `{wanted}` among several"));
         return Err(Refusal::invalid(problems));
     };
@@ -67,7 +67,7 @@ pub(super) fn request(store: &Store<'_>, request: &Request, query: &Query, princ
         action: "import".to_owned(),
     };
     let author = Author::new(principal, request, None)?;
-    bring(store, &author, &import, node)
+    bring(store, &author, &import, raw)
 }
 
 /// The parameter `mode`.
@@ -86,39 +86,32 @@ pub(super) fn run(store: &Store<'_>, import: &Import) -> Answer<Output> {
     if let Some(incarnation) = import.create {
         lifecycle::ensure(store, &import.environment, incarnation, &author)?;
     }
-    let node = parse(&import.document)?;
-    bring(store, &author, import, &node)
+    bring(store, &author, import, split(&import.document)?)
 }
 
-fn bring(store: &Store<'_>, author: &Author, import: &Import, node: &Node<'_>) -> Answer<Output> {
+fn bring(store: &Store<'_>, author: &Author, import: &Import, raw: &RawValue) -> Answer<Output> {
     let environments = At::ROOT.member("environments");
     let inner = environments.member(&import.key);
     let at = if import.key.is_empty() { At::ROOT } else { inner };
     let mut problems = Problems::default();
-    let documents = EnvironmentDocument::read(node, &at, &mut problems).documents;
+    let documents = EnvironmentDocument::read(raw, &at, &mut problems);
     if !problems.is_empty() {
         return Err(Refusal::invalid(problems));
     }
-    let total = documents.len();
-    let mut changes = Vec::with_capacity(total);
-    let mut named = HashSet::new();
-    for (sort, key, document) in documents {
+    let gone = if import.replace { missing(store, &documents.names(), &at)? } else { Vec::new() };
+    let changes = documents.documents().map(|(sort, key, document)| {
         let place = match sort {
             Sort::Settings => at.member("settings").pointer(),
-            Sort::Of(kind) => at.member(kind.plural()).member(&key).pointer(),
+            Sort::Of(kind) => at.member(kind.plural()).member(key).pointer(),
         };
-        named.insert((sort, key.clone()));
-        changes.push(Change { sort, key, document: Some(document), place });
-    }
-    if import.replace {
-        changes.extend(missing(store, &named, &at)?);
-    }
+        Change { sort, key: key.to_owned(), document: Some(document), place }
+    });
     let manner = Manner { action: &import.action, keep_salts: import.keep_salts, lift_kills: false };
-    let written = apply(store, author, manner, changes)?;
+    let written = apply(store, author, manner, changes.chain(gone))?;
     if written.iter().any(|one| one.sort == Sort::Settings) {
         import.principal.require(Role::Approver)?;
     }
-    let mut output = entities::finish(store, &Reply::value(200, &report(store, import, total, &written)?))?;
+    let mut output = entities::finish(store, &Reply::value(200, &report(store, import, documents.len(), &written)?))?;
     if import.dry_run {
         output.commit = false;
         output.alarm = None;
@@ -127,11 +120,11 @@ fn bring(store: &Store<'_>, author: &Author, import: &Import, node: &Node<'_>) -
 }
 
 /// Deletions of what the document does not name.
-fn missing(store: &Store<'_>, named: &HashSet<(Sort, String)>, at: &At<'_>) -> Answer<Vec<Change>> {
+fn missing(store: &Store<'_>, named: &HashSet<(Sort, &str)>, at: &At<'_>) -> Answer<Vec<Change>> {
     let mut changes = Vec::new();
     for row in store.sql.rows("SELECT kind, key FROM entity ORDER BY kind, key", &[])? {
         let (Some(sort), key) = (Sort::parse(&row.text(0)?), row.text(1)?) else { continue };
-        if !named.contains(&(sort, key.clone())) {
+        if !named.contains(&(sort, key.as_str())) {
             changes.push(Change { sort, key, document: None, place: at.pointer() });
         }
     }

@@ -46,7 +46,6 @@ pub(super) struct Written {
     pub(super) sort: Sort,
     pub(super) key: String,
     pub(super) before: Option<Stored>,
-    pub(super) document: Option<Document>,
     pub(super) text: Option<String>,
     pub(super) revision: i64,
     pub(super) references: Vec<Reference>,
@@ -71,7 +70,7 @@ pub(super) fn apply(
     store: &Store<'_>,
     author: &Author,
     manner: Manner<'_>,
-    changes: Vec<Change>,
+    changes: impl IntoIterator<Item = Change>,
 ) -> Answer<Vec<Written>> {
     let meta = store.live()?;
     let mut written = Vec::new();
@@ -135,7 +134,7 @@ fn stage(store: &Store<'_>, manner: Manner<'_>, change: Change) -> Answer<Option
         return Err(Refusal::listing(Fault::Limit, vec![Problem { pointer: place, detail }]));
     }
     let references = document.as_ref().map(references).unwrap_or_default();
-    Ok(Some(Written { sort, key, before, document, text, revision: 0, references, place, new_attributes: false }))
+    Ok(Some(Written { sort, key, before, text, revision: 0, references, place, new_attributes: false }))
 }
 
 fn salt(document: &str) -> Option<String> {
