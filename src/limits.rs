@@ -60,6 +60,9 @@ pub const LIST_VALUES: usize = 10_000;
 pub const SEGMENT_UNITS: usize = 50_000;
 /// Characters of a regular expression.
 pub const PATTERN_LENGTH: usize = 1_000;
+/// Bytes of a compiled regular expression. Matching takes time in proportion to this and to the
+/// text: `(a{1000}){1000}` is short, and would run for minutes over a context of 64 KiB.
+pub const PATTERN_BYTES: usize = 64 * 1024;
 /// Bytes of free text: descriptions, reasons.
 pub const TEXT_LENGTH: usize = 2_000;
 /// Tags of one flag.

@@ -26,10 +26,11 @@ impl Instant {
     /// date (`2026-07-01`, midnight UTC). What an offset moves out of the years 0000 to 9999 is
     /// refused, since it could not be written back.
     pub fn parse(text: &str) -> Option<Self> {
-        let full;
+        // A buffer instead of a `String`: conditions read instants while they are evaluated.
+        let mut midnight = *b"0000-00-00T00:00:00Z";
         let text = if text.len() == 10 {
-            full = format!("{text}T00:00:00Z");
-            &full
+            midnight[..10].copy_from_slice(text.as_bytes());
+            std::str::from_utf8(&midnight).ok()?
         } else {
             text
         };
@@ -79,6 +80,7 @@ mod tests {
             "yesterday",
             "2026-07-01T10:00:00",
             "2026-02-30",
+            "2026-07-ü",
             "2026-07-01_10:00:00Z",
             "0000-01-01T00:00:00+00:01",
             "9999-12-31T23:59:59-00:01",

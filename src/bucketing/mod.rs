@@ -39,9 +39,14 @@ impl Seeds {
 }
 
 impl Seed {
+    /// The hash of a unit.
+    pub fn hash(self, unit: &[u8]) -> u64 {
+        xxh3_64_with_seed(unit, self.0)
+    }
+
     /// The slot of a unit among `slots`, 0..slots.
     pub fn slot(self, unit: &[u8], slots: u32) -> u32 {
-        scale(xxh3_64_with_seed(unit, self.0), slots)
+        scale(self.hash(unit), slots)
     }
 
     /// The bucket of a unit, 0..[`BUCKETS`].

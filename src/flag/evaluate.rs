@@ -182,7 +182,7 @@ impl FlagSet {
     fn requirements_met(&self, entry: &Entry, scratch: &Scratch, trace: &mut impl Trace) -> bool {
         entry.requires.iter().all(|(other, variant)| {
             let served = self.flags[*other as usize].outcome(scratch.outcomes[*other as usize]);
-            let met = served.variant == Some(*variant);
+            let met = variant.is_some() && served.variant == *variant;
             trace.prerequisite(*other, met);
             met
         })

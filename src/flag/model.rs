@@ -78,8 +78,9 @@ pub(super) struct Entry {
     pub flag: Arc<Flag>,
     /// Positions for the flag's local segment numbers.
     pub segments: Box<[u32]>,
-    /// Position and variant of each prerequisite.
-    pub requires: Box<[(u32, u16)]>,
+    /// Position of each prerequisite and the variant it must serve; none when that flag cannot be
+    /// evaluated and so serves none.
+    pub requires: Box<[(u32, Option<u16>)]>,
     /// Everything that must be evaluated first, in order.
     pub before: Box<[u32]>,
     /// Whether another flag requires this one.

@@ -46,7 +46,7 @@ impl FlagSet {
             (Ok(segments), Ok(requires)) => {
                 entry.segments = segments;
                 // The variants are looked up once every flag is in its place.
-                entry.requires = requires.iter().map(|at| (*at, 0)).collect();
+                entry.requires = requires.iter().map(|at| (*at, None)).collect();
             }
             (Err(detail), _) | (_, Err(detail)) => entry.mark(detail),
         }
@@ -80,17 +80,16 @@ impl FlagSet {
         self.prerequisites = order.into_iter().filter(|at| self.flags[*at as usize].is_prerequisite).collect();
     }
 
-    fn required_variants(&self, at: usize) -> Result<Box<[(u32, u16)]>, String> {
+    fn required_variants(&self, at: usize) -> Result<Box<[(u32, Option<u16>)]>, String> {
         let entry = &self.flags[at];
         let Ok(body) = &entry.flag.body else { return Ok(Box::default()) };
         let others = entry.requires.iter().map(|(other, _)| *other);
         let resolve = |(other, (key, variant)): (u32, &(Box<str>, Box<str>))| {
-            let Ok(body) = &self.flags[other as usize].flag.body else {
-                return Err(format!("the required flag `{key}` cannot be evaluated"));
-            };
+            let Ok(body) = &self.flags[other as usize].flag.body else { return Ok((other, None)) };
             let found = body.variants.iter().position(|known| known == variant);
             let found = found.and_then(|found| u16::try_from(found).ok());
-            found.map(|found| (other, found)).ok_or_else(|| format!("flag `{key}` has no variant `{variant}`"))
+            let found = found.ok_or_else(|| format!("flag `{key}` has no variant `{variant}`"))?;
+            Ok((other, Some(found)))
         };
         others.zip(&body.requires).map(resolve).collect()
     }
@@ -181,23 +180,19 @@ fn link_segments(segments: Vec<Arc<Segment>>, positions: &HashMap<Arc<str>, u32>
         SegmentEntry { broken: known.is_none(), segments: known.unwrap_or_default(), segment }
     };
     let mut linked: Vec<_> = segments.into_iter().map(link).collect();
-    let deep: Vec<bool> = linked.iter().map(|entry| is_too_deep(&linked, &entry.segments)).collect();
+    let deep = too_deep(&linked);
     for (entry, deep) in linked.iter_mut().zip(deep) {
         entry.broken |= deep;
     }
     linked
 }
 
-/// Whether references go on below the allowed depth, as they do in every cycle.
-fn is_too_deep(linked: &[SegmentEntry], from: &[u32]) -> bool {
-    let mut layer = from.to_vec();
-    for _ in 0..limits::SEGMENT_DEPTH {
-        if layer.is_empty() {
-            return false;
-        }
-        layer = layer.iter().flat_map(|at| linked[*at as usize].segments.iter().copied()).collect();
-        layer.sort_unstable();
-        layer.dedup();
+/// Which segments refer to others below the allowed depth, as all do that lead into a cycle. Each
+/// round looks one level further at every reference once, however many paths there are.
+fn too_deep(linked: &[SegmentEntry]) -> Vec<bool> {
+    let mut goes_on = vec![true; linked.len()];
+    for _ in 0..=limits::SEGMENT_DEPTH {
+        goes_on = linked.iter().map(|entry| entry.segments.iter().any(|at| goes_on[*at as usize])).collect();
     }
-    !layer.is_empty()
+    goes_on
 }

@@ -2,14 +2,15 @@
 
 use crate::json::{At, Node, Problems, text};
 use crate::limits;
-use regex_lite::Regex;
+use regex_lite::{Regex, RegexBuilder};
 
 /// A compiled regular expression; it is found anywhere in the text unless anchored.
 #[derive(Clone, Debug)]
 pub struct Pattern(Regex);
 
 impl Pattern {
-    /// Reads and compiles a pattern of at most [`limits::PATTERN_LENGTH`] bytes.
+    /// Reads and compiles a pattern of at most [`limits::PATTERN_LENGTH`] bytes that takes at most
+    /// [`limits::PATTERN_BYTES`] compiled.
     pub fn read(node: &Node<'_>, at: &At<'_>, problems: &mut Problems) -> Option<Self> {
         let source = text(node, limits::PATTERN_LENGTH, at, problems)?;
         match Self::new(source) {
@@ -23,7 +24,7 @@ impl Pattern {
 
     /// Compiles a pattern.
     pub fn new(source: &str) -> Result<Self, regex_lite::Error> {
-        Regex::new(source).map(Self)
+        RegexBuilder::new(source).size_limit(limits::PATTERN_BYTES).build().map(Self)
     }
 
     /// Whether the pattern is found in the text.
@@ -40,5 +41,20 @@ impl Pattern {
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_bounded_by_what_they_compile_to() {
+        for fine in [r"^[\w.+-]+@[\w-]+(\.[\w-]+)+$", "^.{1,500}$", "(?i)^(ios|android)-[0-9]{2,4}$"] {
+            assert!(Pattern::new(fine).is_ok(), "{fine}");
+        }
+        for large in ["(a{1000}){1000}", "((a{100}){100}){100}", r"(\w{50}){50}"] {
+            assert!(Pattern::new(large).is_err(), "{large}");
+        }
     }
 }
