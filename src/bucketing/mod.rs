@@ -33,7 +33,12 @@ pub struct Seed(u64);
 impl Seeds {
     /// The seeds of a salt.
     pub fn new(salt: &str) -> Self {
-        let seed = |purpose: &str| Seed(xxh3_64(format!("{salt}/{purpose}").as_bytes()));
+        let mut text = String::with_capacity(salt.len() + 8);
+        let mut seed = |purpose: &str| {
+            text.clear();
+            text.extend([salt, "/", purpose]);
+            Seed(xxh3_64(text.as_bytes()))
+        };
         Self { share: seed("share"), variant: seed("variant") }
     }
 }

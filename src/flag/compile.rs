@@ -4,18 +4,19 @@
 use super::condition::{self as wire, AttributeTest};
 use super::context::{Attributes, Slot};
 use super::model::{
-    Allocation, Body, Condition, Fault, Flag, FlagSet, Outcome, Reason, Rule, Scalar, Scalars, Segment, Serve, Share,
-    Test, TextTest,
+    Allocation, Body, Choice, Condition, Fault, Flag, FlagSet, Reason, Rule, Scalar, Scalars, Segment, Serve, Share,
+    Test, TextTest, Weights,
 };
 use super::{FlagDocument, SegmentDocument, serve};
 use crate::bucketing::{BUCKETS, Ramp, Seeds};
 use crate::json::{At, Problems, parse};
 use crate::limits;
-use serde_json::Value as Json;
+use answers::{Answers, quote};
 use std::collections::HashMap;
 use std::sync::Arc;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+mod answers;
 mod link;
 
 /// The text of one flag or segment, as a snapshot holds it.
@@ -83,9 +84,11 @@ fn segment(source: &Source<'_>, attributes: &mut Attributes) -> Segment {
     let condition = document.condition.as_ref().map_or(Condition::Never, |wire| compiler.condition(wire));
     let segments: Box<[Box<str>]> = compiler.segments.into();
     let (include, exclude) = (hashes(&document.include), hashes(&document.exclude));
-    let bytes = 200 + (include.len() + exclude.len()) * 8 + source.text.len();
     let by = document.by.map_or(Slot::TARGETING_KEY, |name| attributes.slot(&name));
-    Segment { key: source.key.into(), source: source.hash(), by, include, exclude, condition, segments, bytes }
+    let (key, source) = (source.key.into(), source.hash());
+    let mut segment = Segment { key, source, by, include, exclude, condition, segments, bytes: 0 };
+    segment.bytes = segment.count_bytes();
+    segment
 }
 
 fn hashes(units: &[String]) -> Box<[u64]> {
@@ -97,11 +100,11 @@ fn hashes(units: &[String]) -> Box<[u64]> {
 fn flag(source: &Source<'_>, attributes: &mut Attributes) -> Flag {
     let read = read(source.text);
     let client = read.as_ref().is_ok_and(|document| document.client);
-    let body = read.and_then(|document| Assembly::new(source, &document, attributes).body(&document));
-    let body = body.map_err(|detail| Fault { outcome: error(source.key, "GENERAL", &detail, Reason::Fault), detail });
-    let outcomes = body.as_ref().map_or(&[] as &[Outcome], |body| &body.outcomes);
-    let bytes = 600 + outcomes.iter().map(|outcome| outcome.fragment.len() + 40).sum::<usize>() + source.text.len();
-    Flag { key: source.key.into(), id: source.id, client, source: source.hash(), body, bytes }
+    let body = read.and_then(|document| Assembly::new(source, &document, attributes)?.body());
+    let body = body.map_err(|detail| Fault { outcome: answers::fault(source.key, &detail), detail });
+    let mut flag = Flag { key: source.key.into(), id: source.id, client, source: source.hash(), body, bytes: 0 };
+    flag.bytes = flag.count_bytes();
+    flag
 }
 
 fn read(text: &str) -> Result<FlagDocument, String> {
@@ -115,57 +118,42 @@ fn read(text: &str) -> Result<FlagDocument, String> {
     }
 }
 
-/// The answer of a flag that cannot be evaluated.
-pub(super) fn error(key: &str, code: &str, detail: &str, reason: Reason) -> Outcome {
-    let [key, code, detail] = [key, code, detail].map(|text| Json::from(text).to_string());
-    let fragment = format!(r#"{{"key":{key},"errorCode":{code},"errorDetails":{detail},"metadata":{{}}}}"#);
-    outcome(None, reason, fragment)
-}
-
-fn outcome(variant: Option<u16>, reason: Reason, fragment: String) -> Outcome {
-    let digest = xxh3_64(fragment.as_bytes());
-    Outcome { variant, reason, fragment: fragment.into(), digest }
-}
-
 /// Builds one flag: collects its possible answers while rules are compiled.
 struct Assembly<'a> {
-    source: &'a Source<'a>,
     document: &'a FlagDocument,
     compiler: Compiler<'a>,
-    outcomes: Vec<Outcome>,
+    answers: Answers<'a>,
 }
 
 impl<'a> Assembly<'a> {
-    fn new(source: &'a Source<'a>, document: &'a FlagDocument, attributes: &'a mut Attributes) -> Self {
+    fn new(source: &Source<'a>, document: &'a FlagDocument, attributes: &'a mut Attributes) -> Result<Self, String> {
         let compiler = Compiler { attributes, segments: Vec::new() };
-        Self { source, document, compiler, outcomes: Vec::new() }
+        Ok(Self { document, compiler, answers: Answers::new(source, document)? })
     }
 
-    fn body(mut self, document: &FlagDocument) -> Result<Body, String> {
+    fn body(mut self) -> Result<Body, String> {
+        let document = self.document;
         let salt = document.salt.as_deref().ok_or("the flag has no salt")?;
         let off = self.variant(&document.off)?;
-        let killed = self.answer(off, Reason::Disabled, &[("cause", "kill")])?;
-        let disabled = (!document.enabled).then(|| self.answer(off, Reason::Disabled, &[("cause", "not-enabled")]));
-        let disabled = disabled.transpose()?;
-        let unmet = if document.requires.is_empty() {
-            killed
-        } else {
-            self.answer(off, Reason::Disabled, &[("cause", "prerequisite")])?
-        };
+        let mut not = |cause| self.answers.serving(off, Reason::Disabled, cause);
+        let killed = not(r#","cause":"kill""#)?;
+        let disabled = if document.enabled { None } else { Some(not(r#","cause":"not-enabled""#)?) };
+        let unmet = if document.requires.is_empty() { killed } else { not(r#","cause":"prerequisite""#)? };
         let mut rules = Vec::with_capacity(document.rules.len());
         for rule in &document.rules {
             let condition = rule.condition.as_ref().map_or(Condition::Always, |wire| self.compiler.condition(wire));
-            let serve = self.serve(&rule.serve, Reason::TargetingMatch, &[("rule", &rule.id)])?;
+            let cause = format!(r#","rule":{}"#, quote(&rule.id));
+            let serve = self.serve(&rule.serve, Reason::TargetingMatch, &cause)?;
             rules.push(Rule { condition, serve });
         }
         let plain = document.rules.is_empty() && document.requires.is_empty();
         let reason = if plain { Reason::Static } else { Reason::Default };
-        let default = self.serve(&document.default, reason, &[])?;
-        let outside = self.answer(off, Reason::Split, &[])?;
+        let default = self.serve(&document.default, reason, "")?;
+        let outside = self.answers.serving(off, Reason::Split, "")?;
         let requires = document.requires.iter();
         Ok(Body {
             variants: document.variants.iter().map(|(name, _)| name.as_str().into()).collect(),
-            outcomes: self.outcomes.into(),
+            outcomes: self.answers.finish(),
             killed,
             disabled,
             unmet,
@@ -183,65 +171,41 @@ impl<'a> Assembly<'a> {
         position.and_then(|at| u16::try_from(at).ok()).ok_or_else(|| format!("the flag has no variant `{name}`"))
     }
 
-    /// Adds the answer that serves a variant, with OFREP's fields in OFREP's order.
-    fn answer(&mut self, variant: u16, reason: Reason, cause: &[(&str, &str)]) -> Result<u16, String> {
-        let Some((name, value)) = self.document.variants.get(usize::from(variant)) else {
-            return Err("the flag lacks a variant".to_owned());
-        };
-        let mut metadata = serde_json::Map::new();
-        metadata.insert("revision".to_owned(), Json::from(self.source.revision));
-        metadata.extend(cause.iter().map(|(name, text)| ((*name).to_owned(), Json::from(*text))));
-        let quote = |text: &str| Json::from(text).to_string();
-        let value = serde_json::to_string(value).map_err(|error| error.to_string())?;
-        let (key, name, word) = (quote(self.source.key), quote(name), reason.word());
-        let metadata = Json::Object(metadata);
-        let fragment =
-            format!(r#"{{"key":{key},"value":{value},"reason":"{word}","variant":{name},"metadata":{metadata}}}"#);
-        self.add(outcome(Some(variant), reason, fragment))
-    }
-
-    fn add(&mut self, outcome: Outcome) -> Result<u16, String> {
-        let same = self.outcomes.iter().position(|known| known.fragment == outcome.fragment);
-        let at = same.unwrap_or_else(|| {
-            self.outcomes.push(outcome);
-            self.outcomes.len() - 1
-        });
-        u16::try_from(at).map_err(|_| "the flag has too many answers".to_owned())
-    }
-
-    fn serve(&mut self, wire: &serve::Serve, reason: Reason, cause: &[(&str, &str)]) -> Result<Serve, String> {
-        let allocation = match wire {
+    fn serve(&mut self, wire: &serve::Serve, reason: Reason, cause: &str) -> Result<Serve, String> {
+        match wire {
             serve::Serve::Variant(name) => {
                 let variant = self.variant(name)?;
-                return self.answer(variant, reason, cause).map(Serve::Outcome);
+                self.answers.serving(variant, reason, cause).map(Serve::Outcome)
             }
-            serve::Serve::Allocation(allocation) => allocation,
-        };
-        let parts: Vec<(&str, u32)> = match &allocation.split {
-            serve::Split::Percent(list) => list.iter().map(|(name, share)| (name.as_str(), share.buckets())).collect(),
-            serve::Split::Weights(list) => list.iter().map(|(name, weight)| (name.as_str(), *weight)).collect(),
+            serve::Serve::Allocation(allocation) => self.allocation(allocation, cause).map(Serve::Allocation),
+        }
+    }
+
+    fn allocation(&mut self, wire: &serve::Allocation, cause: &str) -> Result<Allocation, String> {
+        let mut split = |name: &str| {
+            let variant = self.variant(name)?;
+            self.answers.serving(variant, Reason::Split, cause)
         };
         let mut total = 0u32;
-        let mut ends = Vec::with_capacity(parts.len());
-        for (name, part) in parts {
+        let mut ends = Vec::new();
+        let mut add = |name: &str, part: u32| {
             total = total.checked_add(part).ok_or("the weights are too large")?;
-            let variant = self.variant(name)?;
-            ends.push((total, self.answer(variant, Reason::Split, cause)?));
-        }
-        let otherwise = match &allocation.otherwise {
-            Some(name) => {
-                let variant = self.variant(name)?;
-                Some(self.answer(variant, Reason::Split, cause)?)
-            }
-            None => None,
+            ends.push((total, split(name)?));
+            Ok::<_, String>(())
         };
-        let by = allocation.by.as_deref().unwrap_or(serve::TARGETING_KEY);
-        let detail = format!("`{by}` is missing from the context or is neither a string nor a whole number");
-        let missing = error(self.source.key, "TARGETING_KEY_MISSING", &detail, Reason::TargetingKeyMissing);
-        let missing = self.add(missing)?;
+        match &wire.split {
+            serve::Split::Percent(list) => list.iter().try_for_each(|(name, share)| add(name, share.buckets()))?,
+            serve::Split::Weights(list) => list.iter().try_for_each(|(name, weight)| add(name, *weight))?,
+        }
+        let choice = match *ends {
+            [(_, only)] => Choice::One(only),
+            _ => Choice::Weighted(Weights { total, ends: ends.into() }),
+        };
+        let otherwise = wire.otherwise.as_deref().map(split).transpose()?;
+        let by = wire.by.as_deref().unwrap_or(serve::TARGETING_KEY);
+        let missing = self.answers.missing(by)?;
         let by = self.compiler.attributes.slot(by);
-        let share = share(&allocation.share);
-        Ok(Serve::Allocation(Box::new(Allocation { by, share, total, ends: ends.into(), otherwise, missing })))
+        Ok(Allocation { by, share: share(&wire.share), choice, otherwise, missing })
     }
 }
 
@@ -249,7 +213,7 @@ fn share(wire: &serve::Share) -> Share {
     match wire {
         serve::Share::Fixed(percent) => Share::Fixed(percent.buckets().min(BUCKETS)),
         serve::Share::Ramp { from, to, start, end } => {
-            Share::Ramp(Ramp { from: from.buckets(), to: to.buckets(), start: *start, end: *end })
+            Share::Ramp(Box::new(Ramp { from: from.buckets(), to: to.buckets(), start: *start, end: *end }))
         }
     }
 }
@@ -346,6 +310,8 @@ fn scalars(list: &[wire::Scalar], ignore_case: bool) -> Scalars {
             other => others.push(scalar(other)),
         }
     }
-    texts.sort_unstable();
-    Scalars { texts: texts.into(), others: others.into(), ignore_case }
+    texts.sort_by_cached_key(|text| xxh3_64(text.as_bytes()));
+    texts.dedup();
+    let hashes = texts.iter().map(|text| xxh3_64(text.as_bytes())).collect();
+    Scalars { hashes, texts: texts.into(), others: others.into(), ignore_case }
 }

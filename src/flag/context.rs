@@ -1,9 +1,9 @@
 //! The context of one request, its attributes put where compiled conditions look for them.
 
+use super::keys::KeyMap;
 use crate::json::{Node, Number};
 use crate::time::Instant;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Where an attribute is found in a [`Context`].
@@ -25,16 +25,16 @@ const FIXED: [&str; 5] = ["targetingKey", "time", "country", "region", "continen
 /// so that flags compiled earlier stay valid.
 #[derive(Clone, Debug)]
 pub struct Attributes {
-    slots: HashMap<Arc<str>, Slot>,
+    slots: KeyMap<Slot>,
     /// First parts of dotted paths, with the slots below each.
-    nested: HashMap<Arc<str>, Vec<(Arc<str>, Slot)>>,
+    nested: KeyMap<Vec<(Arc<str>, Slot)>>,
     /// Which of country, region and continent some flag looks at.
     places: [bool; 3],
 }
 
 impl Default for Attributes {
     fn default() -> Self {
-        let mut new = Self { slots: HashMap::new(), nested: HashMap::new(), places: [false; 3] };
+        let mut new = Self { slots: KeyMap::default(), nested: KeyMap::default(), places: [false; 3] };
         for name in FIXED {
             new.slot(name);
         }
@@ -75,6 +75,12 @@ impl Attributes {
     /// Whether there are none; there are always the fixed ones.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
+    }
+
+    /// About how many bytes they take.
+    pub fn bytes(&self) -> usize {
+        // A name with its counts, a place in each map, and room that maps keep.
+        self.slots.keys().map(|name| name.len() + 64).sum()
     }
 
     /// The slot of an attribute that some flag reads.

@@ -2,7 +2,7 @@
 //! nothing and follows no reference that compilation has not followed before.
 
 use super::context::{Context, Slot};
-use super::model::{Allocation, Body, Condition, Entry, FlagSet, Outcome, Serve};
+use super::model::{Allocation, Body, Choice, Condition, Entry, FlagSet, Outcome, Segment, Serve};
 use crate::bucketing::BUCKETS;
 use std::cell::Cell;
 use xxhash_rust::xxh3::xxh3_64;
@@ -215,17 +215,31 @@ fn allocate(allocation: &Allocation, body: &Body, context: &Context<'_>, trace: 
         if bucket >= share {
             return allocation.otherwise;
         }
-        if let [(_, only)] = *allocation.ends {
-            return Some(only);
+        match &allocation.choice {
+            Choice::One(outcome) => Some(*outcome),
+            Choice::Weighted(weights) => {
+                let slot = body.seeds.variant.slot(unit, weights.total);
+                trace.variant(slot, weights.total);
+                weights.at(slot)
+            }
         }
-        let slot = body.seeds.variant.slot(unit, allocation.total);
-        trace.variant(slot, allocation.total);
-        allocation.ends.iter().find(|(end, _)| slot < *end).map(|(_, outcome)| *outcome)
     });
     allocated.unwrap_or_else(|| {
         trace.missing_unit();
         Some(allocation.missing)
     })
+}
+
+impl Segment {
+    /// Whether the unit is included or excluded by name; none when it is not named.
+    fn lists(&self, context: &Context<'_>) -> Option<bool> {
+        if self.include.is_empty() && self.exclude.is_empty() {
+            return None;
+        }
+        let hash = context.unit(self.by, xxh3_64)?;
+        let has = |list: &[u64]| list.binary_search(&hash).is_ok();
+        if has(&self.exclude) { Some(false) } else { has(&self.include).then_some(true) }
+    }
 }
 
 /// Where conditions are looked at: the segments they may refer to, the context, what is known.
@@ -267,13 +281,8 @@ impl<'a> Scope<'a> {
         let entry = &self.set.segments[at as usize];
         let belongs = !entry.broken && {
             let segment = &entry.segment;
-            let listed = self.context.unit(segment.by, |unit| {
-                let hash = xxh3_64(unit);
-                let has = |list: &[u64]| list.binary_search(&hash).is_ok();
-                if has(&segment.exclude) { Some(false) } else { has(&segment.include).then_some(true) }
-            });
             let inner = Scope { segments: &entry.segments, ..*self };
-            listed.flatten().unwrap_or_else(|| inner.holds(&segment.condition))
+            segment.lists(self.context).unwrap_or_else(|| inner.holds(&segment.condition))
         };
         memory.set(Membership { since: self.scratch.present, belongs });
         belongs

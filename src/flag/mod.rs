@@ -8,9 +8,11 @@ pub mod condition;
 pub mod context;
 pub mod evaluate;
 pub mod explain;
+mod keys;
 pub mod model;
 pub mod segment;
 pub mod serve;
+mod size;
 pub mod wire;
 
 pub use compile::Source;

@@ -3,10 +3,10 @@
 
 use super::condition::{Pattern, VersionRange};
 use super::context::{Attributes, Slot};
+use super::keys::KeyMap;
 use crate::bucketing::{Ramp, Seeds};
 use crate::json::Number;
 use crate::time::Instant;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The flags and segments of one environment, ready to be evaluated.
@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub struct FlagSet {
     pub(super) attributes: Attributes,
     pub(super) flags: Vec<Entry>,
-    pub(super) by_key: HashMap<Arc<str>, u32>,
+    pub(super) by_key: KeyMap<u32>,
     pub(super) segments: Vec<SegmentEntry>,
     /// Flags that others require, each after those that it requires itself.
     pub(super) prerequisites: Vec<u32>,
@@ -105,6 +105,7 @@ pub(super) struct Flag {
     /// Hash of the text and the revision it was compiled from.
     pub source: u64,
     pub body: Result<Body, Fault>,
+    /// What it takes in memory, counted when it is compiled.
     pub bytes: usize,
 }
 
@@ -211,16 +212,14 @@ pub(super) struct Rule {
 #[derive(Debug)]
 pub(super) enum Serve {
     Outcome(u16),
-    Allocation(Box<Allocation>),
+    Allocation(Allocation),
 }
 
 #[derive(Debug)]
 pub(super) struct Allocation {
     pub by: Slot,
     pub share: Share,
-    pub total: u32,
-    /// Where each variant's slots end, and the outcome there.
-    pub ends: Box<[(u32, u16)]>,
+    pub choice: Choice,
     /// The outcome of those who do not take part; none goes on to the next rule.
     pub otherwise: Option<u16>,
     /// The outcome of a context without the unit.
@@ -230,7 +229,32 @@ pub(super) struct Allocation {
 #[derive(Debug)]
 pub(super) enum Share {
     Fixed(u32),
-    Ramp(Ramp),
+    /// Boxed, because most shares are fixed and an evaluation reads less memory without it.
+    Ramp(Box<Ramp>),
+}
+
+/// Who gets what among the units that take part.
+#[derive(Debug)]
+pub(super) enum Choice {
+    /// All the same.
+    One(u16),
+    /// By slot.
+    Weighted(Weights),
+}
+
+/// Slots 0..`total`, divided among outcomes.
+#[derive(Debug)]
+pub(super) struct Weights {
+    pub total: u32,
+    /// Where each outcome's slots end; the last end is `total`.
+    pub ends: Box<[(u32, u16)]>,
+}
+
+impl Weights {
+    /// The outcome that a slot belongs to.
+    pub(super) fn at(&self, slot: u32) -> Option<u16> {
+        self.ends.iter().find(|(end, _)| slot < *end).map(|(_, outcome)| *outcome)
+    }
 }
 
 impl Share {
@@ -262,6 +286,7 @@ pub(super) struct Segment {
     pub exclude: Box<[u64]>,
     pub condition: Condition,
     pub segments: Box<[Box<str>]>,
+    /// What it takes in memory, counted when it is compiled.
     pub bytes: usize,
 }
 
@@ -310,9 +335,13 @@ pub(super) enum Scalar {
     Text(Box<str>),
 }
 
-/// A set of scalars, texts apart and sorted.
+/// A set of scalars, texts apart.
 #[derive(Debug, Default)]
 pub(super) struct Scalars {
+    /// Sorted hashes of the texts, so that a look-up touches one text at most; two of 10,000 texts
+    /// share a hash once in 10^11 sets, and then the first in line is not found.
+    pub hashes: Box<[u64]>,
+    /// In the order of their hashes.
     pub texts: Box<[Box<str>]>,
     pub others: Box<[Scalar]>,
     pub ignore_case: bool,

@@ -7,7 +7,6 @@ use crate::json::{At, Fields, Lines, Node, Number, Problems, boolean, elements, 
 use crate::limits;
 use crate::time::Instant;
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use std::collections::HashSet;
 
 /// What a flag, segment or other entity is for and who looks after it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -341,11 +340,10 @@ fn read_rules(node: &Node<'_>, variants: &[String], at: &At<'_>, problems: &mut 
     let list = elements(node, limits::RULES, at, problems).unwrap_or_default();
     let mut budget = limits::CONDITIONS;
     let mut rules = Vec::with_capacity(list.len());
-    let mut ids = HashSet::new();
     for (index, node) in list.iter().enumerate() {
         let at = at.element(index);
         let Some(rule) = read_rule(node, variants, &mut budget, &at, problems) else { continue };
-        if !ids.insert(rule.id.clone()) {
+        if rules.iter().any(|other: &Rule| other.id == rule.id) {
             problems.add(&at.member("id"), format!("another rule has the id `{}`", rule.id));
         }
         rules.push(rule);

@@ -148,6 +148,10 @@ fn whole_request(c: &mut Criterion) {
 
 /// Every engine answers every flag: those everybody gets are on, the weighted choice was made.
 fn check(body: &[u8]) {
+    // A filter on the command line leaves benchmarks out.
+    if body.is_empty() {
+        return;
+    }
     let answer: serde_json::Value = serde_json::from_slice(body).expect("JSON");
     let answers = answer["flags"].as_array().expect("a list");
     assert_eq!(answers.len(), 100);

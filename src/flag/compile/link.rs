@@ -1,28 +1,27 @@
 //! Following references between the entities of one set: segments, prerequisites.
 
-use super::error;
-use crate::flag::model::{Entry, Flag, FlagSet, Reason, Segment, SegmentEntry};
+use super::answers::fault;
+use crate::flag::keys::KeyMap;
+use crate::flag::model::{Entry, Flag, FlagSet, Segment, SegmentEntry};
 use crate::limits;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 impl FlagSet {
     /// Takes compiled segments and flags in, with their references turned into positions.
     #[allow(clippy::cast_possible_truncation, reason = "counts are bounded by limits")]
     pub(super) fn link(&mut self, segments: Vec<Arc<Segment>>, flags: Vec<Arc<Flag>>) {
-        let positions: HashMap<Arc<str>, u32> =
+        let positions: KeyMap<u32> =
             segments.iter().enumerate().map(|(at, segment)| (Arc::clone(&segment.key), at as u32)).collect();
-        self.bytes = segments.iter().map(|segment| segment.bytes).sum::<usize>();
         self.segments = link_segments(segments, &positions);
         self.by_key = flags.iter().enumerate().map(|(at, flag)| (Arc::clone(&flag.key), at as u32)).collect();
-        self.bytes += flags.iter().map(|flag| flag.bytes).sum::<usize>();
         self.flags = flags.into_iter().map(|flag| self.entry(flag, &positions)).collect();
         self.order();
         let client = self.flags.iter().enumerate().filter(|(_, entry)| entry.flag.client);
         self.client = client.map(|(at, _)| at as u32).collect();
+        self.bytes = self.count_bytes();
     }
 
-    fn entry(&self, flag: Arc<Flag>, segments: &HashMap<Arc<str>, u32>) -> Entry {
+    fn entry(&self, flag: Arc<Flag>, segments: &KeyMap<u32>) -> Entry {
         let mut entry = Entry {
             segments: Box::default(),
             requires: Box::default(),
@@ -97,7 +96,7 @@ impl FlagSet {
 
 impl Entry {
     fn mark(&mut self, detail: String) {
-        let outcome = error(&self.flag.key, "GENERAL", &detail, Reason::Fault);
+        let outcome = fault(&self.flag.key, &detail);
         self.requires = Box::default();
         self.segments = Box::default();
         self.broken = Some(Box::new((detail, outcome)));
@@ -174,7 +173,7 @@ impl Sorter<'_> {
     }
 }
 
-fn link_segments(segments: Vec<Arc<Segment>>, positions: &HashMap<Arc<str>, u32>) -> Vec<SegmentEntry> {
+fn link_segments(segments: Vec<Arc<Segment>>, positions: &KeyMap<u32>) -> Vec<SegmentEntry> {
     let link = |segment: Arc<Segment>| {
         let known: Option<Box<[u32]>> = segment.segments.iter().map(|key| positions.get(&**key).copied()).collect();
         SegmentEntry { broken: known.is_none(), segments: known.unwrap_or_default(), segment }

@@ -18,19 +18,17 @@ impl<'a> Version<'a> {
     /// Reads one to four numeric parts, an optional `v` before them, `-pre.release` and `+build` after them.
     pub fn parse(text: &'a str) -> Option<Self> {
         let text = text.trim();
-        let text = text.strip_prefix(['v', 'V']).unwrap_or(text);
-        let text = text.split('+').next()?;
-        let (numbers, pre) = text.split_once('-').map_or((text, ""), |(numbers, pre)| (numbers, pre));
-        if text.contains('-') && !pre.split('.').all(is_identifier) {
-            return None;
-        }
-        let mut parts = [0; 4];
-        let mut given = 0;
-        for part in numbers.split('.') {
-            *parts.get_mut(given)? = number(part)?;
+        let mut rest = text.strip_prefix(['v', 'V']).unwrap_or(text);
+        let (mut parts, mut given) = ([0; 4], 0);
+        loop {
+            let (part, after) = leading_number(rest)?;
+            *parts.get_mut(given)? = part;
             given += 1;
+            let Some(next) = after.strip_prefix('.') else {
+                return Some(Self { parts, given, pre: pre_release(after)? });
+            };
+            rest = next;
         }
-        Some(Self { parts, given, pre })
     }
 
     /// The version of one part.
@@ -46,15 +44,28 @@ impl<'a> Version<'a> {
     }
 }
 
+/// What follows the numbers: nothing, `-pre.release`, `+build`, or both in this order.
+fn pre_release(text: &str) -> Option<&str> {
+    if text.is_empty() || text.starts_with('+') {
+        return Some("");
+    }
+    let pre = text.strip_prefix('-')?.split('+').next()?;
+    pre.split('.').all(is_identifier).then_some(pre)
+}
+
 fn is_identifier(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
+/// The number of 1 to 18 digits that a text begins with, and what follows.
+fn leading_number(text: &str) -> Option<(u64, &str)> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let value = text.bytes().take(digits.min(18)).fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
+    (1..=18).contains(&digits).then(|| (value, &text[digits..]))
+}
+
 fn number(text: &str) -> Option<u64> {
-    if text.is_empty() || text.len() > 18 || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok()
+    leading_number(text).filter(|(_, rest)| rest.is_empty()).map(|(value, _)| value)
 }
 
 impl PartialOrd for Version<'_> {
@@ -161,6 +172,12 @@ impl VersionRange {
     /// Whether the version is within the range.
     pub fn contains(&self, version: &Version<'_>) -> bool {
         self.alternatives.iter().any(|bounds| bounds.iter().all(|bound| bound.admits(version)))
+    }
+
+    /// How many bytes it owns.
+    pub fn bytes(&self) -> usize {
+        let bounds = self.alternatives.iter().map(|bounds| size_of_val(&**bounds) + size_of::<Vec<Bound>>());
+        self.text.len() + bounds.sum::<usize>()
     }
 
     /// The text it was read from.

@@ -5,6 +5,7 @@ use crate::flag::model::{Scalar, Scalars, Test, TextTest};
 use crate::json::{Node, Number};
 use crate::time::Instant;
 use std::cmp::Ordering;
+use xxhash_rust::xxh3::xxh3_64;
 
 impl Test {
     pub(super) fn passes(&self, node: Option<&Node<'_>>) -> bool {
@@ -61,7 +62,9 @@ impl Scalars {
     fn has(&self, node: &Node<'_>) -> bool {
         match node {
             Node::String(text) if self.ignore_case => self.texts.iter().any(|wanted| same(text, wanted, true)),
-            Node::String(text) => self.texts.binary_search_by(|wanted| (**wanted).cmp(text.as_ref())).is_ok(),
+            Node::String(text) => {
+                self.hashes.binary_search(&xxh3_64(text.as_bytes())).is_ok_and(|at| *self.texts[at] == **text)
+            }
             other => self.others.iter().any(|scalar| scalar.equals(other)),
         }
     }

@@ -195,3 +195,34 @@ fn unchanged_flags_are_taken_over() {
     assert_eq!((after.len(), after.reused()), (3, 1));
     assert_eq!(answer(&after, "b", "{}", &Kills::default()), "on STATIC");
 }
+
+#[test]
+fn an_allocation_gives_every_slot_to_one_outcome_and_each_its_weight_exactly() {
+    let check = |split: &str, expected: &[(&str, u32)]| {
+        let text =
+            format!(r#"{{"type":"integer","variants":{{"a":1,"b":2,"c":3}},"off":"a","salt":"s","default":{split}}}"#);
+        let set = set(&[], &[("f", &text)]);
+        let body = set.flags[0].flag.body.as_ref().expect("compiles");
+        let Serve::Allocation(allocation) = &body.default else { panic!("an allocation") };
+        let Choice::Weighted(weights) = &allocation.choice else { panic!("several outcomes") };
+        let mut counts = vec![0; body.outcomes.len()];
+        for slot in 0..weights.total {
+            counts[usize::from(weights.at(slot).expect("every slot has an outcome"))] += 1;
+        }
+        assert_eq!(weights.at(weights.total), None, "{split}");
+        let count_of = |variant: &str| -> u32 {
+            let served =
+                |outcome: &Outcome| outcome.variant.map(|at| &*body.variants[usize::from(at)]) == Some(variant);
+            body.outcomes.iter().zip(&counts).filter(|(outcome, _)| served(outcome)).map(|(_, count)| *count).sum()
+        };
+        for (variant, weight) in expected {
+            assert_eq!(count_of(variant), *weight, "{variant} of {split}");
+        }
+        assert_eq!(counts.iter().sum::<u32>(), expected.iter().map(|(_, weight)| weight).sum::<u32>(), "{split}");
+    };
+    check(r#"{"weights":{"a":1,"b":1,"c":1}}"#, &[("a", 1), ("b", 1), ("c", 1)]);
+    check(r#"{"weights":{"a":0,"b":3,"c":0}}"#, &[("a", 0), ("b", 3), ("c", 0)]);
+    check(r#"{"weights":{"c":1000000,"b":1,"a":7}}"#, &[("a", 7), ("b", 1), ("c", 1_000_000)]);
+    check(r#"{"variants":{"a":33.333,"b":33.333,"c":33.334}}"#, &[("a", 33_333), ("b", 33_333), ("c", 33_334)]);
+    check(r#"{"variants":{"a":0.001,"b":99.999}}"#, &[("a", 1), ("b", 99_999), ("c", 0)]);
+}
