@@ -1,5 +1,6 @@
 //! An evaluation allocates nothing: this binary's allocator counts.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(unsafe_code, reason = "a global allocator is an unsafe trait")]
 
 use headgate::flag::{Context, FlagSet, Kills, Scratch, Source};

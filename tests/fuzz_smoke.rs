@@ -3,6 +3,8 @@
 //! Seeded, so that a failure comes again; the failing input is printed. `bench/fuzz/run.mjs` runs ten
 //! million, or as many as it is told, with the checks of a debug build.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use headgate::flag::{Context, FlagDocument, FlagSet, Kills, Scratch, SegmentDocument, Source};
 use headgate::json::{At, Node, Problems, parse};
 use headgate::time::Instant;
@@ -108,10 +110,10 @@ impl Corpus {
                 corpus.contexts.extend(case.get("context").map(written));
             }
             for condition in elements(root.get("conditions")) {
-                let test = written(condition.get("if").expect("a condition"));
-                corpus.segments.push(format!(r#"{{"if":{test}}}"#));
+                let tested = written(condition.get("if").expect("a condition"));
+                corpus.segments.push(format!(r#"{{"if":{tested}}}"#));
                 corpus.flags.push(format!(
-                    r#"{{"type":"boolean","variants":{{"on":true,"off":false}},"off":"off","salt":"s","rules":[{{"id":"r","if":{test},"serve":"on"}}],"default":"off"}}"#
+                    r#"{{"type":"boolean","variants":{{"on":true,"off":false}},"off":"off","salt":"s","rules":[{{"id":"r","if":{tested},"serve":"on"}}],"default":"off"}}"#
                 ));
                 corpus.contexts.extend(elements(condition.get("holds")).iter().map(written));
             }

@@ -1,5 +1,7 @@
 //! What holds for every environment and every context.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod support;
 
 use headgate::flag::{FlagDocument, FlagSet, Scratch};

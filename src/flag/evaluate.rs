@@ -2,7 +2,7 @@
 //! nothing and follows no reference that compilation has not followed before.
 
 use super::context::{Context, Slot};
-use super::model::{Allocation, Body, Choice, Condition, Entry, FlagSet, Outcome, Segment, Serve};
+use super::model::{Allocation, Body, Choice, Condition, Entry, FlagSet, Outcome, Requirement, Segment, Serve};
 use crate::bucketing::BUCKETS;
 use std::cell::Cell;
 use xxhash_rust::xxh3::xxh3_64;
@@ -180,10 +180,10 @@ impl FlagSet {
     }
 
     fn requirements_met(&self, entry: &Entry, scratch: &Scratch, trace: &mut impl Trace) -> bool {
-        entry.requires.iter().all(|(other, variant)| {
-            let served = self.flags[*other as usize].outcome(scratch.outcomes[*other as usize]);
+        entry.requires.iter().all(|Requirement { flag, variant }| {
+            let served = self.flags[*flag as usize].outcome(scratch.outcomes[*flag as usize]);
             let met = variant.is_some() && served.variant == *variant;
-            trace.prerequisite(*other, met);
+            trace.prerequisite(*flag, met);
             met
         })
     }

@@ -78,15 +78,22 @@ pub(super) struct Entry {
     pub flag: Arc<Flag>,
     /// Positions for the flag's local segment numbers.
     pub segments: Box<[u32]>,
-    /// Position of each prerequisite and the variant it must serve; none when that flag cannot be
-    /// evaluated and so serves none.
-    pub requires: Box<[(u32, Option<u16>)]>,
+    pub requires: Box<[Requirement]>,
     /// Everything that must be evaluated first, in order.
     pub before: Box<[u32]>,
     /// Whether another flag requires this one.
     pub is_prerequisite: bool,
     /// Why the references cannot be followed.
     pub broken: Option<Box<(String, Outcome)>>,
+}
+
+/// A prerequisite.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Requirement {
+    /// Position of the other flag.
+    pub flag: u32,
+    /// The variant it must serve; none when it cannot be evaluated and so serves none.
+    pub variant: Option<u16>,
 }
 
 impl Entry {

@@ -28,7 +28,7 @@ fn flag(at: usize) -> String {
     json!({
         "description": format!("flag number {at} of a large environment"), "owner": "team-platform",
         "tags": ["large", "bench"], "type": "boolean", "variants": {"on": true, "off": false}, "enabled": true,
-        "off": "off", "client": at % 2 == 0, "salt": format!("salt-{at}"), "rules": rules,
+        "off": "off", "client": at.is_multiple_of(2), "salt": format!("salt-{at}"), "rules": rules,
         "default": {"share": 10, "variants": {"on": 100}, "else": "off"},
     })
     .to_string()

@@ -13,7 +13,8 @@ use std::sync::Arc;
 fn flag(key: &str, kind: Kind) -> Value {
     let range = |start: u32, end: u32| json!({"salt": format!("salt-{key}"), "ranges": [{"start": start, "end": end}]});
     let split = |variant: &str, shards: Value| json!({"variationKey": variant, "shards": shards});
-    let allocation = |rules: Value, splits: Value| json!({"key": "a", "rules": rules, "splits": splits, "doLog": false});
+    let allocation =
+        |rules: Value, splits: Value| json!({"key": "a", "rules": rules, "splits": splits, "doLog": false});
     let within = |name: &str, values: Value| json!({"attribute": name, "operator": "ONE_OF", "value": values});
     let rule = |condition: Value| json!({"conditions": [condition]});
     let boolean = json!({"on": {"key": "on", "value": true}, "off": {"key": "off", "value": false}});
@@ -60,7 +61,8 @@ pub fn compile(flags: &[(String, Kind)]) -> Configuration {
     let flags: BTreeMap<_, _> = flags.iter().map(|(key, kind)| (key, flag(key, *kind))).collect();
     let config = json!({"createdAt": "2026-01-01T00:00:00Z", "environment": {"name": "bench"}, "flags": flags});
     let meta = SdkMetadata { name: "bench", version: "0.0.0" };
-    let config = UniversalFlagConfig::from_json(meta, config.to_string().into_bytes()).expect("the engine's own format");
+    let config =
+        UniversalFlagConfig::from_json(meta, config.to_string().into_bytes()).expect("the engine's own format");
     Configuration::from_server_response(config, None)
 }
 
@@ -91,7 +93,13 @@ pub fn read(context: &str) -> (Str, Arc<Attributes>) {
 /// # Panics
 /// When the engine cannot evaluate the flag.
 #[must_use]
-pub fn answer(config: &Configuration, key: &str, subject: &Str, of: &Arc<Attributes>, now: DateTime<Utc>) -> AssignmentValue {
+pub fn answer(
+    config: &Configuration,
+    key: &str,
+    subject: &Str,
+    of: &Arc<Attributes>,
+    now: DateTime<Utc>,
+) -> AssignmentValue {
     let assigned = get_assignment(Some(config), key, subject, of, None, now).expect("evaluates");
     assigned.expect("assigns").value
 }

@@ -35,6 +35,9 @@ pub fn document(key: &str, kind: Kind) -> String {
 }
 
 /// Flags ready to be evaluated.
+///
+/// # Panics
+/// When a flag does not compile.
 #[must_use]
 pub fn compile(flags: &[(String, Kind)]) -> FlagSet {
     let documents: Vec<_> = flags.iter().map(|(key, kind)| document(key, *kind)).collect();

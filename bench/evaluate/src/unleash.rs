@@ -10,12 +10,8 @@ fn feature(key: &str, kind: Kind) -> Value {
     let rollout = |share: u32| json!({"rollout": share.to_string(), "stickiness": "userId", "groupId": key});
     let within = |name: &str, values: &[&str]| json!({"contextName": name, "operator": "IN", "values": values});
     let newer = json!({"contextName": "app_version", "operator": "SEMVER_GT", "value": "2.99.99"});
-    let colour = |name: &str, weight: u32| {
-        json!({"name": name, "weight": weight, "stickiness": "userId", "payload": {"type": "string", "value": name}})
-    };
-    let strategy = |parameters: Value, constraints: Value| {
-        json!({"name": "flexibleRollout", "parameters": parameters, "constraints": constraints})
-    };
+    let colour = |name: &str, weight: u32| json!({"name": name, "weight": weight, "stickiness": "userId", "payload": {"type": "string", "value": name}});
+    let strategy = |parameters: Value, constraints: Value| json!({"name": "flexibleRollout", "parameters": parameters, "constraints": constraints});
     let strategies = match kind {
         Kind::Share => json!([strategy(rollout(25), json!([]))]),
         Kind::Static => json!([{"name": "default"}]),

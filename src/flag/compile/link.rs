@@ -2,7 +2,7 @@
 
 use super::answers::fault;
 use crate::flag::keys::KeyMap;
-use crate::flag::model::{Entry, Flag, FlagSet, Segment, SegmentEntry};
+use crate::flag::model::{Entry, Flag, FlagSet, Requirement, Segment, SegmentEntry};
 use crate::limits;
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ impl FlagSet {
             (Ok(segments), Ok(requires)) => {
                 entry.segments = segments;
                 // The variants are looked up once every flag is in its place.
-                entry.requires = requires.iter().map(|at| (*at, None)).collect();
+                entry.requires = requires.iter().map(|flag| Requirement { flag: *flag, variant: None }).collect();
             }
             (Err(detail), _) | (_, Err(detail)) => entry.mark(detail),
         }
@@ -62,7 +62,7 @@ impl FlagSet {
         }
         for at in 0..self.flags.len() {
             for required in 0..self.flags[at].requires.len() {
-                let (other, _) = self.flags[at].requires[required];
+                let other = self.flags[at].requires[required].flag;
                 self.flags[other as usize].is_prerequisite = true;
             }
         }
@@ -79,16 +79,16 @@ impl FlagSet {
         self.prerequisites = order.into_iter().filter(|at| self.flags[*at as usize].is_prerequisite).collect();
     }
 
-    fn required_variants(&self, at: usize) -> Result<Box<[(u32, Option<u16>)]>, String> {
+    fn required_variants(&self, at: usize) -> Result<Box<[Requirement]>, String> {
         let entry = &self.flags[at];
         let Ok(body) = &entry.flag.body else { return Ok(Box::default()) };
-        let others = entry.requires.iter().map(|(other, _)| *other);
-        let resolve = |(other, (key, variant)): (u32, &(Box<str>, Box<str>))| {
-            let Ok(body) = &self.flags[other as usize].flag.body else { return Ok((other, None)) };
+        let others = entry.requires.iter().map(|requirement| requirement.flag);
+        let resolve = |(flag, (key, variant)): (u32, &(Box<str>, Box<str>))| {
+            let Ok(body) = &self.flags[flag as usize].flag.body else { return Ok(Requirement { flag, variant: None }) };
             let found = body.variants.iter().position(|known| known == variant);
             let found = found.and_then(|found| u16::try_from(found).ok());
             let found = found.ok_or_else(|| format!("flag `{key}` has no variant `{variant}`"))?;
-            Ok((other, Some(found)))
+            Ok(Requirement { flag, variant: Some(found) })
         };
         others.zip(&body.requires).map(resolve).collect()
     }
@@ -124,7 +124,7 @@ impl Sorter<'_> {
     fn before(&mut self, at: usize) -> Result<Box<[u32]>, String> {
         let looped = self.visit(at);
         let mut closure: Vec<u32> = Vec::new();
-        let mut open: Vec<u32> = self.set.flags[at].requires.iter().map(|(other, _)| *other).collect();
+        let mut open: Vec<u32> = self.set.flags[at].requires.iter().map(|requirement| requirement.flag).collect();
         while let Some(next) = open.pop() {
             if closure.contains(&next) {
                 continue;
@@ -133,7 +133,7 @@ impl Sorter<'_> {
             if closure.len() > limits::PREREQUISITE_CLOSURE {
                 return Err(format!("requires more than {} flags in all", limits::PREREQUISITE_CLOSURE));
             }
-            open.extend(self.set.flags[next as usize].requires.iter().map(|(other, _)| *other));
+            open.extend(self.set.flags[next as usize].requires.iter().map(|requirement| requirement.flag));
         }
         if looped || closure.iter().any(|other| *other as usize == at) {
             return Err("requires itself through other flags".to_owned());
@@ -156,11 +156,11 @@ impl Sorter<'_> {
                 self.state[at] = State::Open;
             }
             let requires = &self.set.flags[at].requires;
-            if let Some((other, _)) = requires.get(next) {
+            if let Some(other) = requires.get(next).map(|requirement| requirement.flag as usize) {
                 stack.push((at, next + 1));
-                match self.state[*other as usize] {
-                    State::New => stack.push((*other as usize, 0)),
-                    State::Open => looped |= *other as usize == start,
+                match self.state[other] {
+                    State::New => stack.push((other, 0)),
+                    State::Open => looped |= other == start,
                     State::Done => {}
                 }
             } else if self.state[at] != State::Done {
