@@ -352,7 +352,10 @@ mod tests {
 
     #[test]
     fn the_environment_used_longest_ago_goes_first() {
-        let mut all = Environments::with_capacity(2 * 4_596);
+        let mut one = Environments::default();
+        one.accept_pointer("a", pointer(1, 1, &[]), at(0)).expect("taken");
+        one.accept_snapshot("a", &snapshot(1)).expect("taken");
+        let mut all = Environments::with_capacity(2 * one.bytes());
         for (name, now) in [("a", 0), ("b", 1)] {
             all.accept_pointer(name, pointer(1, 1, &[]), at(now)).expect("taken");
             all.accept_snapshot(name, &snapshot(1)).expect("taken");
