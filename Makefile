@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help dev test build bench fmt clean rust python chromium \
+.PHONY: help dev test build bench openapi fmt clean rust python chromium \
         lint test-core test-core-wasm test-schema licences budget faults check-deploy test-e2e
 
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
@@ -34,6 +34,9 @@ test: lint test-core test-core-wasm test-schema licences budget check-deploy tes
 
 bench: build ## run every benchmark of bench/
 	@for run in bench/*/run.mjs; do echo "==> $$run"; node "$$run" || exit 1; done
+
+openapi: rust ## write schema/openapi.json anew from the table of routes
+	@HEADGATE_UPDATE=1 cargo test --quiet --locked --lib the_published_file_is_this_document
 
 fmt: rust ## format the code
 	@cargo fmt --all

@@ -1,8 +1,11 @@
 // Everything that is not the data plane: the core says which objects to call, and what to answer.
 import { count } from "./background.mjs";
+import openapi from "../schema/openapi.json";
 import { call, OPERATION } from "./wasm.mjs";
 
 const BINDINGS = { directory: "DIRECTORY", environment: "ENVIRONMENT", pointer: "POINTER", metrics: "METRICS" };
+/** Files that are answers: too large to be carried in the wasm for every evaluation. */
+const ASSETS = { openapi: { text: openapi, type: "application/json" } };
 /** Calls at once: production allows six connections. */
 const AT_ONCE = 6;
 
@@ -29,6 +32,10 @@ let startedAt;
 function deployment({ VERSION }) {
   const timestamp = Date.parse(VERSION?.timestamp ?? "");
   return { versionId: VERSION?.id ?? "local", deployedAt: Number.isNaN(timestamp) ? started() : timestamp };
+}
+
+function asset({ text, type }, method) {
+  return new Response(method === "HEAD" ? null : text, { headers: { "content-type": type, "cache-control": "no-cache", "x-content-type-options": "nosniff" } });
 }
 
 /** Answers a request of the control plane. */
@@ -59,6 +66,7 @@ export async function administer(request, body, env) {
       count(plan.counters);
       return new Response(plan.reply.body || null, plan.reply);
     }
+    if (plan.asset) return asset(ASSETS[plan.asset], request.method);
     input.gathered.push(...(await sendAll(env, plan.calls)));
   }
 }

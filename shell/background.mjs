@@ -32,16 +32,16 @@ async function send(env) {
   counts = [];
   // A lost flush loses counts, never an answer: they are not events.
   await env.METRICS.getByName("metrics")
-    .call(JSON.stringify({ call: "add", isolate, flush: flushes, counters }))
+    .call(JSON.stringify({ add: { isolate, flush: flushes, counters } }))
     .catch((error) => console.warn(`no metrics: ${error?.message ?? error}`));
 }
 
 /** The minute's round: every environment's pointer is compared with the truth. */
 export async function reconcile(env) {
-  const environments = JSON.parse(await env.DIRECTORY.getByName("directory").call('{"call":"environments"}'));
+  const environments = JSON.parse(await env.DIRECTORY.getByName("directory").call('"environments"'));
   for (const name of environments) {
     try {
-      const pointer = await env.POINTER.getByName(name).call('{"call":"read"}');
+      const pointer = await env.POINTER.getByName(name).call('"read"');
       await env.ENVIRONMENT.getByName(name).reconcile(pointer);
     } catch (error) {
       // One environment's trouble is not another's.

@@ -1,7 +1,11 @@
 // The Durable Objects: each message is one synchronous call within one SQLite transaction, which
 // a refusal or a trap rolls back; what is to be done outside comes back as effects.
 import { DurableObject } from "cloudflare:workers";
+import { within } from "./patience.mjs";
 import { call, OPERATION } from "./wasm.mjs";
+
+/** How long one effect may take, ms: those that follow must not wait behind a hanging one. */
+const EFFECT = 2_000;
 
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 
@@ -39,7 +43,7 @@ class Keeper extends DurableObject {
     let failed = null;
     for (const effect of effects) {
       try {
-        await this.effect(effect);
+        await within(EFFECT, this.effect(effect));
       } catch (error) {
         failed ??= String(error?.message ?? error);
       }
@@ -88,14 +92,14 @@ export class EnvironmentDo extends Keeper {
   }
 
   /** Publishes what is due. One at a time: the next look finds what was written meanwhile. */
-  async pump(message = '{"call":"pump"}') {
+  async pump(message = '"pump"') {
     if (this.#pumping) return;
     this.#pumping = true;
     try {
       const { effects, receipt } = this.step(message);
       if (receipt === undefined) return;
       const failed = await this.perform(effects);
-      this.step(JSON.stringify({ call: "settle", receipt, failed }));
+      this.step(JSON.stringify({ settle: { receipt, failed } }));
     } finally {
       this.#pumping = false;
     }
@@ -103,6 +107,6 @@ export class EnvironmentDo extends Keeper {
 
   /** Compares the pointer that readers see with the truth, and publishes what is behind. */
   async reconcile(pointer) {
-    await this.pump(JSON.stringify({ call: "reconcile", pointer }));
+    await this.pump(JSON.stringify({ reconcile: { pointer } }));
   }
 }

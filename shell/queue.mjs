@@ -6,7 +6,7 @@ export async function consume(batch, env) {
   for (const message of batch.messages) {
     try {
       const { environment } = JSON.parse(message.body);
-      await env.LEDGER.getByName(environment).call(JSON.stringify({ call: "take", id: message.id, message: message.body }));
+      await env.LEDGER.getByName(environment).call(JSON.stringify({ take: { id: message.id, message: message.body } }));
       message.ack();
     } catch (error) {
       console.warn(`message ${message.id}: ${error?.message ?? error}`);

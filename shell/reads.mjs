@@ -1,5 +1,6 @@
 // What the data plane reads when it says so: pointers, snapshots, owners of hostnames. An isolate
 // keeps plain data only, so each request that must wait does its own read.
+import { pause, within } from "./patience.mjs";
 import { call, OPERATION, READ } from "./wasm.mjs";
 
 /** How long a request waits for a pointer, ms. */
@@ -18,13 +19,6 @@ const SNAPSHOT_SECONDS = 86_400;
 const KV_SECONDS = 3_600;
 const HOST_SECONDS = 30;
 const FORMAT = 1;
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const timeout = async (ms) => {
-  await pause(ms);
-  throw new Error(`no answer within ${ms} ms`);
-};
-const within = (ms, work) => Promise.race([work, timeout(ms)]);
 
 /** Asks, and asks again while there is no answer: one slow call out of fifty must not be waited for. */
 async function hedged(ask) {
@@ -74,7 +68,7 @@ async function readPointer(env, environment) {
   }
   // The age of what comes back counts from here, however long it takes.
   const readAt = Date.now();
-  const text = await hedged(() => env.POINTER.getByName(environment).call('{"call":"read"}'));
+  const text = await hedged(() => env.POINTER.getByName(environment).call('"read"'));
   if (text === null) return call(OPERATION.acceptAbsence, environment);
   acceptPointer(environment, text, readAt);
   await shared.put(key, `${readAt}\n${text}`, Math.ceil(SHARED_POINTER_AGE / 1_000));
@@ -100,7 +94,7 @@ async function readSnapshot(env, environment, [incarnation, version]) {
 }
 
 async function askForSnapshot(env, environment, version) {
-  const text = await env.ENVIRONMENT.getByName(environment).call(JSON.stringify({ call: "snapshot", version }));
+  const text = await env.ENVIRONMENT.getByName(environment).call(JSON.stringify({ snapshot: { version } }));
   if (text === null) throw new Error(`there is no version ${version} of ${environment}`);
   return text;
 }

@@ -2,7 +2,7 @@
 //! them, appends their results to `gathered` and asks again; everything is computed anew from the
 //! start, so nothing is kept between two rounds.
 
-use super::{health, metrics, openapi};
+use super::{health, metrics};
 use crate::control::directory::{self, Registered};
 use crate::control::environment;
 use crate::control::metrics::Delta;
@@ -99,6 +99,11 @@ pub enum Plan {
         /// What is to be counted.
         counters: Vec<Delta>,
     },
+    /// A file of the deployment is the answer.
+    Asset {
+        /// Which.
+        asset: &'static str,
+    },
     /// These calls are needed first, any order.
     Calls {
         /// They.
@@ -112,6 +117,7 @@ pub fn plan(input: &Planning) -> Plan {
     let reply = match round.run() {
         Ok(reply) | Err(Stop::Reply(reply)) => reply,
         Err(Stop::Calls(calls)) => return Plan::Calls { calls },
+        Err(Stop::Asset(asset)) => return Plan::Asset { asset },
     };
     let reply = if input.request.method == "HEAD" { Reply { body: String::new(), ..reply } } else { reply };
     let label = |name: &str, value: String| [(name.to_owned(), value)].into();
@@ -129,6 +135,8 @@ pub(super) enum Stop {
     Calls(Vec<Call>),
     /// The answer is known already.
     Reply(Reply),
+    /// The answer is a file of the deployment.
+    Asset(&'static str),
 }
 
 impl From<Refusal> for Stop {
@@ -217,7 +225,7 @@ impl Round<'_> {
             Access::Public => match route.operation {
                 Operation::Health => health::health(self),
                 Operation::Ready => Ok(health::ready(self)),
-                Operation::OpenApi => Ok(Reply::json(200, openapi::document())),
+                Operation::OpenApi => Err(Stop::Asset("openapi")),
                 _ => Err(http::Miss::NotFound.into()),
             },
             Access::Evaluation => Err(http::Miss::NotFound.into()),

@@ -4,7 +4,9 @@
 pub mod admin;
 mod health;
 mod metrics;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod openapi;
+#[cfg(not(target_arch = "wasm32"))]
 mod schemas;
 mod spanning;
 #[cfg(test)]

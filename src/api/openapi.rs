@@ -1,4 +1,5 @@
-//! The OpenAPI 3.1 document, made from the table of routes that the parser uses too.
+//! The OpenAPI 3.1 document, made from the table of routes that the parser uses too. The Worker
+//! serves it as a file, `schema/openapi.json`, so that the wasm need not carry its maker.
 
 use super::schemas;
 use crate::http::{Access, Body, Kind, Method, Operation, Row, TABLE};
@@ -209,6 +210,18 @@ mod tests {
 
     fn read() -> Value {
         serde_json::from_str(&document()).expect("JSON")
+    }
+
+    /// `make openapi` sets `HEADGATE_UPDATE`, which writes the file instead.
+    #[test]
+    fn the_published_file_is_this_document() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/openapi.json");
+        let text = serde_json::to_string_pretty(&read()).expect("JSON") + "\n";
+        if std::env::var_os("HEADGATE_UPDATE").is_some() {
+            std::fs::write(path, &text).expect("written");
+        }
+        let published = std::fs::read_to_string(path).expect("run `make openapi`");
+        assert!(published == text, "schema/openapi.json is out of date: run `make openapi`");
     }
 
     #[test]

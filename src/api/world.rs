@@ -127,15 +127,15 @@ impl World {
 
     /// Pumps an environment; performs and settles what is due. True when something was.
     pub(crate) fn pump(&self, name: &str) -> bool {
-        let output = self.send("environment", name, r#"{"call":"pump"}"#);
+        let output = self.send("environment", name, r#""pump""#);
         let Some(receipt) = output.receipt else { return false };
         self.perform(&output.effects);
-        self.send("environment", name, &format!(r#"{{"call":"settle","receipt":"{receipt}","failed":null}}"#));
+        self.send("environment", name, &format!(r#"{{"settle":{{"receipt":"{receipt}","failed":null}}}}"#));
         true
     }
 
     pub(crate) fn pointer(&self, name: &str) -> Value {
-        let text = self.send("pointer", name, r#"{"call":"read"}"#).reply;
+        let text = self.send("pointer", name, r#""read""#).reply;
         text.map_or(Value::Null, |text| serde_json::from_str(&text).expect("a pointer"))
     }
 
@@ -154,6 +154,11 @@ impl World {
                 Plan::Reply { reply, .. } => {
                     let json = serde_json::from_str(&reply.body).unwrap_or(Value::Null);
                     return Answered { status: reply.status, reply, json };
+                }
+                Plan::Asset { asset } => {
+                    let reply = Reply::json(200, format!("{{\"asset\":\"{asset}\"}}"));
+                    let json = serde_json::from_str(&reply.body).unwrap_or(Value::Null);
+                    return Answered { status: 200, reply, json };
                 }
                 Plan::Calls { calls } => {
                     for Call { object, name, message } in calls {

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 /// What the directory is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "call", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Call {
     /// A request of the admin API that concerns projects or deployment tokens.
     Admin {

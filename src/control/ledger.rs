@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// What a ledger is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "call", rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub enum Call {
     /// Takes a message of the queue.
     Take {

@@ -20,7 +20,7 @@ pub struct Gauge(pub String, pub Labels, pub i64);
 
 /// What the metrics object is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "call", rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub enum Call {
     /// Adds what an isolate has counted since its last flush.
     Add {
@@ -161,9 +161,9 @@ mod tests {
             let add = Call::Add { isolate: isolate.to_owned(), flush: Some(flush), counters };
             assert!(call(&serde_json::to_string(&add).expect("writes")).commit);
         }
-        call(r#"{"call":"gauges","source":"p/e","gauges":[["old",{},1],["headgate_flags",{},1]]}"#);
-        call(r#"{"call":"gauges","source":"p/e","gauges":[["headgate_flags",{},7],["bad name",{},7]]}"#);
-        let reply: Reply = serde_json::from_str(&call(r#"{"call":"read"}"#).reply.expect("answers")).expect("a reply");
+        call(r#"{"gauges":{"source":"p/e","gauges":[["old",{},1],["headgate_flags",{},1]]}}"#);
+        call(r#"{"gauges":{"source":"p/e","gauges":[["headgate_flags",{},7],["bad name",{},7]]}}"#);
+        let reply: Reply = serde_json::from_str(&call(r#""read""#).reply.expect("answers")).expect("a reply");
         let series: Vec<Series> = serde_json::from_str(&reply.body).expect("series");
         let found: Vec<_> = series.iter().map(|s| (s.name.as_str(), s.value, s.counter)).collect();
         assert_eq!(found, [("headgate_flags", 7, false), ("headgate_requests_total", 10, true)]);

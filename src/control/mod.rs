@@ -12,10 +12,10 @@
 //! * `Output.reply`: a text, handed to whoever sent the message and never looked into. For a call
 //!   of [`crate::api::admin::plan`] it goes into `gathered` as `{"ok": reply}`.
 //! * `Output.effects`: perform them in order, carrying on after a failure; all are idempotent.
-//!   Effects that came with a `receipt` are followed by `{"call":"settle","receipt":…,"failed":…}`
+//!   Effects that came with a `receipt` are followed by `{"settle":{"receipt":…,"failed":…}}`
 //!   with the first failure's text or null. Effects without a receipt (a kill's pointer, performed
 //!   before the reply is sent) need none: `pump` repeats them until they are settled.
-//! * After every call of `environment` that was committed with an alarm, send `{"call":"pump"}`
+//! * After every call of `environment` that was committed with an alarm, send `"pump"`
 //!   (in the background); send it in `alarm()` too.
 //! * A call of KV or of another object that hangs is a failure after 2 seconds: a slow KV must
 //!   not hold up the pointer, and readers can have the snapshot from the environment itself.
@@ -24,29 +24,29 @@
 //! # Messages
 //! **environment** (named `project/environment`), see [`environment::Call`]; its `handle` takes
 //! one thing more, the function that traces an evaluation ([`environment::Explain`]):
-//! * `{"call":"admin","request":Request,"caller":Caller}` → Reply. From `plan`.
-//! * `{"call":"initialise"|"destroy"|"import"|"document"|"pick"|"authenticate", …}` → Reply. From `plan`.
-//! * `{"call":"pump"}` → effects and a receipt when something is due, else only the alarm.
-//! * `{"call":"settle","receipt":text,"failed":text|null}`
-//! * `{"call":"reconcile","pointer":text|null}` with what the pointer object answers to `read`:
+//! * `{"admin":{"request":Request,"caller":Caller}}` → Reply. From `plan`.
+//! * `{"initialise"|"destroy"|"import"|"document"|"pick"|"authenticate": {…}}` → Reply. From `plan`.
+//! * `"pump"` → effects and a receipt when something is due, else only the alarm.
+//! * `{"settle":{"receipt":text,"failed":text|null}}`
+//! * `{"reconcile":{"pointer":text|null}}` with what the pointer object answers to `read`:
 //!   like `pump`, but publishes again whatever is behind, and raises the incarnation when the
 //!   pointer is ahead, which means that this object was restored from a backup.
-//! * `{"call":"snapshot","version":n|null}` → reply is the snapshot's text, or null when there is
-//!   no such environment or version. `{"call":"pointer"}` → the pointer's text or null.
+//! * `{"snapshot":{"version":n|null}}` → reply is the snapshot's text, or null when there is
+//!   no such environment or version. `"pointer"` → the pointer's text or null.
 //!
-//! **pointer** (named `project/environment`): `{"call":"move","pointer":text}` → the pointer that
-//! counts now, `{"call":"read"}` → the pointer's text, or null.
+//! **pointer** (named `project/environment`): `{"move":{"pointer":text}}` → the pointer that
+//! counts now, `"read"` → the pointer's text, or null.
 //!
 //! **directory** (one, named `directory`), see [`directory::Call`]: `admin`, `authenticate`,
-//! `register`, `remove`, `ping` → Reply, from `plan`; `{"call":"environments"}` → reply is
+//! `register`, `remove`, `ping` → Reply, from `plan`; `"environments"` → reply is
 //! `["pairity/production",…]`, for cron.
 //!
 //! **metrics** (one, named `metrics`), see [`metrics::Call`]:
-//! `{"call":"add","isolate":id,"flush":n,"counters":[[name,{label:value},delta],…]}` (a `flush`
-//! not above the isolate's last one is taken as a repetition), `{"call":"gauges",…}` (made by
-//! environments, pass it on as it is), `{"call":"read"}` → Reply.
+//! `{"add":{"isolate":id,"flush":n,"counters":[[name,{label:value},delta],…]}}` (a `flush`
+//! not above the isolate's last one is taken as a repetition), `{"gauges":{…}}` (made by
+//! environments, pass it on as it is), `"read"` → Reply.
 //!
-//! **ledger** (named `project/environment`): `{"call":"take","id":…,"message":…}` with a message
+//! **ledger** (named `project/environment`): `{"take":{"id":…,"message":…}}` with a message
 //! of the event queue → `taken` or `known`.
 //!
 //! **effects**: `{"put":{"key","text"}}` and `{"delete":{"key"}}` on KV,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a pointer object is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "call", rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub enum Call {
     /// Moves the pointer, unless it is there or beyond already; answers the pointer that counts.
     Move {
@@ -76,12 +76,12 @@ mod tests {
             let message = serde_json::to_string(&Call::Move { pointer }).expect("writes");
             call(&message).reply.expect("answers")
         };
-        assert_eq!(call(r#"{"call":"read"}"#).reply, None);
+        assert_eq!(call(r#""read""#).reply, None);
         assert_eq!(put(text(1, 5)), text(1, 5));
         assert_eq!(put(text(1, 4)), text(1, 5), "an older publication that ends late");
         assert_eq!(put(text(2, 1)), text(2, 1));
         assert_eq!(put(text(1, 9)), text(2, 1));
-        assert_eq!(call(r#"{"call":"read"}"#).reply, Some(text(2, 1)));
-        assert!(!call(r#"{"call":"move","pointer":"x"}"#).commit);
+        assert_eq!(call(r#""read""#).reply, Some(text(2, 1)));
+        assert!(!call(r#"{"move":{"pointer":"x"}}"#).commit);
     }
 }

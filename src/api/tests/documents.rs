@@ -157,7 +157,7 @@ fn the_example_products_come_in_go_out_and_compile() {
             let export = world.owner("GET", &format!("/v1/projects/{project}/environments/{environment}/export"), "");
             let again = world.owner("POST", "/v1/import?mode=replace", &export.expect(200).reply.body).expect(200).json;
             assert_eq!(again["environments"][environment]["changes"], json!([]), "{name}");
-            let text = world.send("environment", &name, r#"{"call":"snapshot","version":null}"#).reply.expect("one");
+            let text = world.send("environment", &name, r#"{"snapshot":{"version":null}}"#).reply.expect("one");
             let snapshot: Value = serde_json::from_str(&text).expect("JSON");
             let texts = |kind: &str| -> Vec<(String, u32, String)> {
                 let items = snapshot[kind].as_array().expect("a list").iter();

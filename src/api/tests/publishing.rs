@@ -4,17 +4,17 @@ use super::*;
 use crate::control::Output;
 
 fn pump(world: &World) -> Output {
-    world.send("environment", NAME, r#"{"call":"pump"}"#)
+    world.send("environment", NAME, r#""pump""#)
 }
 
 fn settle(world: &World, receipt: &str, failed: Option<&str>) -> Output {
-    let call = json!({"call": "settle", "receipt": receipt, "failed": failed}).to_string();
+    let call = json!({"settle":{"receipt": receipt, "failed": failed}}).to_string();
     world.send("environment", NAME, &call)
 }
 
 fn reconcile(world: &World, pointer: &Value) -> Output {
     let pointer = if pointer.is_null() { Value::Null } else { Value::String(pointer.to_string()) };
-    let output = world.send("environment", NAME, &json!({"call": "reconcile", "pointer": pointer}).to_string());
+    let output = world.send("environment", NAME, &json!({"reconcile":{"pointer": pointer}}).to_string());
     world.perform(&output.effects);
     if let Some(receipt) = &output.receipt {
         settle(world, receipt, None);
@@ -47,13 +47,13 @@ fn the_texts_of_snapshot_and_pointer_are_pinned() {
     assert_eq!(world.kv.borrow()["snapshot/pairity.production/1/1.7"], expected);
     let pointer = r#"{"incarnation":1,"sequence":8,"version":7,"kill":false,"killed":[2]}"#;
     assert_eq!(world.kv.borrow()["current/pairity.production"], pointer);
-    assert_eq!(world.send("pointer", NAME, r#"{"call":"read"}"#).reply.as_deref(), Some(pointer));
+    assert_eq!(world.send("pointer", NAME, r#""read""#).reply.as_deref(), Some(pointer));
     let ask = |call: &str| world.send("environment", NAME, call).reply;
-    assert_eq!(ask(r#"{"call":"snapshot","version":7}"#).as_ref(), Some(&expected));
-    assert_eq!(ask(r#"{"call":"snapshot","version":null}"#).as_ref(), Some(&expected));
-    assert_eq!(ask(r#"{"call":"snapshot","version":8}"#), None);
-    assert_eq!(ask(r#"{"call":"pointer"}"#).as_deref(), Some(pointer));
-    let earlier: Value = serde_json::from_str(&ask(r#"{"call":"snapshot","version":2}"#).expect("one")).expect("JSON");
+    assert_eq!(ask(r#"{"snapshot":{"version":7}}"#).as_ref(), Some(&expected));
+    assert_eq!(ask(r#"{"snapshot":{"version":null}}"#).as_ref(), Some(&expected));
+    assert_eq!(ask(r#"{"snapshot":{"version":8}}"#), None);
+    assert_eq!(ask(r#""pointer""#).as_deref(), Some(pointer));
+    let earlier: Value = serde_json::from_str(&ask(r#"{"snapshot":{"version":2}}"#).expect("one")).expect("JSON");
     assert_eq!((&earlier["version"], earlier["flags"].as_array().map(Vec::len)), (&json!(2), Some(1)));
 }
 
@@ -127,7 +127,7 @@ fn reconciliation_mends_what_was_lost() {
     assert!(reconcile(&world, &world.pointer(NAME)).receipt.is_none());
     let mut ahead = world.pointer(NAME);
     ahead["sequence"] = json!(99);
-    world.send("pointer", NAME, &json!({"call": "move", "pointer": ahead.to_string()}).to_string());
+    world.send("pointer", NAME, &json!({"move":{"pointer": ahead.to_string()}}).to_string());
     world.pass(2_000);
     assert!(reconcile(&world, &ahead).receipt.is_some(), "this object was restored from a backup");
     assert_eq!(world.pointer(NAME)["incarnation"], 2);
@@ -161,7 +161,7 @@ fn a_context_key_ends_with_its_overlap() {
     world.pass(2_000);
     world.pump(NAME);
     let keys = |world: &World| {
-        let text = world.send("environment", NAME, r#"{"call":"snapshot","version":null}"#).reply.expect("one");
+        let text = world.send("environment", NAME, r#"{"snapshot":{"version":null}}"#).reply.expect("one");
         serde_json::from_str::<Value>(&text).expect("JSON")["contextKeys"].as_array().map(Vec::len)
     };
     assert_eq!(keys(&world), Some(2));
@@ -180,7 +180,7 @@ fn a_deleted_environment_leaves_nothing_to_serve_and_may_come_back() {
     world.owner("DELETE", &at("?confirm=production"), "").expect(204);
     world.owner("GET", &at(""), "").expect(404);
     world.pump(NAME);
-    let text = world.send("environment", NAME, r#"{"call":"snapshot","version":null}"#).reply.expect("a last one");
+    let text = world.send("environment", NAME, r#"{"snapshot":{"version":null}}"#).reply.expect("a last one");
     let last: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!((&last["flags"], &last["tokens"]), (&json!([]), &json!([])));
     let before = world.pointer(NAME);

@@ -35,7 +35,7 @@ use store::{SCHEMA, Store};
 
 /// What an environment is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "call", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Call {
     /// A request of the admin API.
     Admin {
