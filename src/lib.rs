@@ -11,7 +11,7 @@
 pub mod api;
 pub mod bucketing;
 pub mod control;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 mod edge;
 pub mod event;
 pub mod explain;

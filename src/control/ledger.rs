@@ -70,6 +70,7 @@ fn gauges(sql: &dyn Sql, environment: &str) -> Answer<Effect> {
 }
 
 #[cfg(test)]
+#[cfg(not(target_family = "wasm"))]
 mod tests {
     use super::super::sql::memory::Memory;
     use super::*;
