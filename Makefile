@@ -40,6 +40,7 @@ openapi: rust ## write schema/openapi.json anew from the table of routes
 
 fmt: rust ## format the code
 	@cargo fmt --all
+	@cargo fmt --manifest-path bench/evaluate/Cargo.toml
 
 clean: ## remove what was built and installed here; state folders stay
 	rm -rf target build node_modules .tools .wrangler
@@ -61,6 +62,7 @@ $(NPM): package.json package-lock.json .npmrc
 lint: rust ## formatting, clippy on both targets, documentation
 	$(call say,formatting)
 	@cargo fmt --all --check
+	@cargo fmt --check --manifest-path bench/evaluate/Cargo.toml
 	$(call say,clippy)
 	@cargo clippy --locked --all-targets -- -D warnings
 	$(call say,clippy for wasm32)
