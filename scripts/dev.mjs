@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import { inRoot } from "./lib/paths.mjs";
 import { startOrExit } from "./lib/server.mjs";
 
-// A change is everywhere within 5 s; see "Staleness" in ARCHITECTURE.md.
+// A change is everywhere within 5 s; see docs/decisions/0002-snapshots-and-pointer.md.
 const SEEN_AFTER_S = 5;
 
 function exampleDocuments() {
@@ -64,7 +64,7 @@ function print(ready, flag, state) {
     `  API       ${ready.url}/openapi.json`,
     `  OFREP     ${ready.url}/ofrep/v1/evaluate/flags`,
     `  state     ${state} (remove the folder to start over)`,
-    `  owner     ${ready.owner_token}`,
+    `  owner     ${ready.ownerToken}`,
   ];
   if (flag) {
     const name = `${flag.project}/${flag.environment}`;

@@ -120,15 +120,25 @@ async function ensureTokens(named, state, client) {
   return tokens;
 }
 
-async function untilReady(url) {
+/** Asks until the answer is 200. */
+async function untilOk(what, ask) {
   const deadline = Date.now() + READY_WITHIN_MS;
   for (;;) {
-    const response = await fetch(`${url}/health/ready`);
+    const response = await ask();
     const text = await response.text();
     if (response.ok) return;
-    if (Date.now() > deadline) throw new StartError(`the Worker is not ready: ${text.slice(0, 500)}`);
+    if (Date.now() > deadline) throw new StartError(`${what}: ${text.slice(0, 500)}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
+}
+
+/** The Worker is ready when it says so and every client token is good at the edge. */
+async function untilReady(url, environments) {
+  await untilOk("the Worker is not ready", () => fetch(`${url}/health/ready`));
+  const evaluate = (token) =>
+    fetch(`${url}/ofrep/v1/evaluate/flags`, { method: "POST", headers: { authorization: `Bearer ${token}` }, body: "{}" });
+  const all = Object.entries(environments);
+  await Promise.all(all.map(([name, { client }]) => untilOk(`${name} is not ready`, () => evaluate(client))));
 }
 
 function miniflare({ port, host, state, ownerToken }) {
@@ -182,9 +192,9 @@ async function startIn(state, { port, host, documents, ownerToken }) {
     const client = new Client(url, ownerToken);
     const named = await importDocuments(documents, state, client);
     const environments = await ensureTokens(named, state, client);
-    await untilReady(url);
+    await untilReady(url, environments);
     await startCron(server);
-    return { url, owner_token: ownerToken, environments };
+    return { url, ownerToken, environments };
   } catch (error) {
     await stop().catch(() => {});
     throw error;

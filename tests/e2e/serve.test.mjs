@@ -61,7 +61,7 @@ test("the ready line opens the door, in the ready file too, and SIGTERM ends wit
     args: ["--ready-file", readyFile],
   });
   assert.deepEqual(JSON.parse(readFileSync(readyFile, "utf8")), server.ready);
-  assert.deepEqual(Object.keys(server.ready), ["url", "owner_token", "environments"]);
+  assert.deepEqual(Object.keys(server.ready), ["url", "ownerToken", "environments"]);
   assert.deepEqual(Object.keys(server.ready.environments["serve-test/production"]), ["client", "server", "admin"]);
   const { status, body } = await evaluate(server);
   assert.deepEqual([status, body.value], [200, true]);
@@ -86,7 +86,7 @@ test("a server that was killed leaves nothing in the next one's way", async (t) 
   const first = await startProcess({ t, state });
   process.kill(first.pid, "SIGKILL");
   const second = await startProcess({ t, state });
-  assert.equal(second.ready.owner_token, first.ready.owner_token);
+  assert.equal(second.ready.ownerToken, first.ready.ownerToken);
   await assert.rejects(fetch(`${first.url}/health/ready`), "its workerd has ended");
 });
 

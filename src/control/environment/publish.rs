@@ -170,11 +170,26 @@ fn effects(store: &Store<'_>, meta: &Meta, state: &Publication) -> Answer<Vec<Ef
         let insert = "INSERT INTO artifact VALUES (?, NULL, 0) ON CONFLICT (key) DO NOTHING";
         store.sql.run(insert, &[(&key).into()])?;
         effects.push(Effect::Put { key, text: snapshot::text(store, meta, None)? });
+        effects.extend(hosts(store, meta)?);
     }
     effects.push(pointer_effect(store, meta)?);
     effects.push(Effect::Put { key: format!("current/{}", dotted(meta)), text: pointer_text(store, meta)? });
     effects.extend(sweep(store)?);
     effects.push(Effect::Gauges { message: serde_json::to_string(&gauges(store, meta)?)? });
+    Ok(effects)
+}
+
+/// Says whose environment routes a hostname, for isolates that meet it first. A hostname that is
+/// routed no more is swept like a snapshot; until then its environment answers that it has no route.
+fn hosts(store: &Store<'_>, meta: &Meta) -> Answer<Vec<Effect>> {
+    let query = "SELECT DISTINCT 'host/' || json_extract(document, '$.host') FROM entity WHERE kind = 'route'";
+    let mut effects = Vec::new();
+    for row in store.sql.rows(query, &[])? {
+        let key = row.text(0)?;
+        let keep = "INSERT INTO artifact VALUES (?, NULL, 0) ON CONFLICT (key) DO UPDATE SET superseded_at = NULL";
+        store.sql.run(keep, &[(&key).into()])?;
+        effects.push(Effect::Put { key, text: meta.environment.clone() });
+    }
     Ok(effects)
 }
 
