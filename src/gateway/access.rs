@@ -12,32 +12,50 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::rc::Rc;
 
-/// SHA-256 of tokens seen, so that it is computed once; bounded, anybody can make up tokens.
-pub(super) type Known = HashMap<Box<str>, Box<str>>;
+/// What a well-formed token says of itself.
+#[derive(Debug)]
+pub(super) struct Claim {
+    /// The environment that it claims to belong to.
+    pub environment: Box<str>,
+    hash: Box<str>,
+}
+
+/// Claims of the `Authorization` headers seen, so that they are read and hashed once; bounded,
+/// anybody can make up tokens.
+pub(super) type Known = HashMap<Box<str>, Rc<Claim>>;
 const KNOWN: usize = 1_000;
 
-/// The environment that a token claims to belong to.
-pub(super) fn claimed(authorization: &str) -> Option<(&str, String)> {
+fn claim(authorization: &str) -> Option<Claim> {
     let text = token::bearer(authorization)?;
     match token::parse(text)?.scope {
-        Scope::Environment(project, environment) => Some((text, format!("{project}/{environment}"))),
+        Scope::Environment(project, environment) => {
+            Some(Claim { environment: format!("{project}/{environment}").into(), hash: token::sha256_hex(text).into() })
+        }
         Scope::Deployment => None,
     }
 }
 
 impl Gateway {
-    /// The kind of a token that the environment knows and that has not ended.
-    pub(super) fn admit(&mut self, text: &str, environment: &str, now: Instant) -> Option<TokenKind> {
-        if !self.tokens.contains_key(text) {
-            if self.tokens.len() >= KNOWN {
-                self.tokens.clear();
-            }
-            self.tokens.insert(text.into(), token::sha256_hex(text).into());
+    /// What the token of an `Authorization` header claims.
+    pub(super) fn claimed(&mut self, authorization: &str) -> Option<Rc<Claim>> {
+        if let Some(known) = self.tokens.get(authorization) {
+            return Some(Rc::clone(known));
         }
-        let hash = self.tokens.get(text)?;
-        let tokens = &self.environments.get(environment)?.snapshot()?.tokens;
-        let entry: &TokenEntry = tokens.get(hash)?;
+        let claim = Rc::new(claim(authorization)?);
+        if self.tokens.len() >= KNOWN {
+            self.tokens.clear();
+        }
+        self.tokens.insert(authorization.into(), Rc::clone(&claim));
+        Some(claim)
+    }
+}
+
+impl Claim {
+    /// The token's kind, when the environment knows it and it has not ended.
+    pub(super) fn admitted(&self, snapshot: &Snapshot, now: Instant) -> Option<TokenKind> {
+        let entry: &TokenEntry = snapshot.tokens.get(&self.hash)?;
         let alive = entry.expires.is_none_or(|end| now < end);
         (alive && entry.kind != TokenKind::Admin).then_some(entry.kind)
     }
@@ -69,17 +87,19 @@ pub(super) fn origin(origin: &str, host: &str, allowed: &[String]) -> Origin {
 impl Output {
     /// The headers that every answer carries.
     pub(super) fn security_headers(&mut self) {
-        self.header("x-content-type-options", "nosniff");
-        self.header("strict-transport-security", "max-age=31536000; includeSubDomains");
-        self.header("referrer-policy", "no-referrer");
+        self.lines(concat!(
+            "x-content-type-options\nnosniff\n",
+            "strict-transport-security\nmax-age=31536000; includeSubDomains\n",
+            "referrer-policy\nno-referrer\n",
+        ));
     }
 
     /// Lets a browser page of this origin read the answer; `origin` comes from a request.
     pub(super) fn cors_headers(&mut self, origin: &str) {
-        self.header("vary", "Origin");
+        self.lines("vary\nOrigin\n");
         if !origin.is_empty() {
             self.header("access-control-allow-origin", origin);
-            self.header("access-control-expose-headers", "ETag, Retry-After, Headgate-Version, Headgate-Stale");
+            self.lines("access-control-expose-headers\nETag, Retry-After, Headgate-Version, Headgate-Stale\n");
         }
     }
 

@@ -45,23 +45,23 @@ impl Gateway {
         if call.rate == Rate::TokenExceeded {
             return self.refuse(call, "", key, TOO_MANY);
         }
-        let Some((token, environment)) = access::claimed(call.authorization) else {
+        let Some(claim) = self.claimed(call.authorization) else {
             return self.refuse(call, "", key, UNAUTHORIZED);
         };
-        match self.ready(&environment, call, now) {
+        let environment = &*claim.environment;
+        match self.ready(environment, call, now) {
             Ok(true) => {}
-            Ok(false) => return self.refuse(call, &environment, key, UNAUTHORIZED),
+            Ok(false) => return self.refuse(call, environment, key, UNAUTHORIZED),
             Err(Unready::Wait(step)) => return step,
-            Err(Unready::Away) => return self.refuse(call, &environment, key, UNAVAILABLE),
+            Err(Unready::Away) => return self.refuse(call, environment, key, UNAVAILABLE),
         }
-        let Some(kind) = self.admit(token, &environment, now) else {
-            return self.refuse(call, &environment, key, UNAUTHORIZED);
-        };
         let Gateway { environments, output, scratch, digests, .. } = self;
-        let (Some(held), Some(snapshot)) =
-            (environments.get(&environment), environments.get(&environment).and_then(Held::snapshot))
-        else {
-            return self.refuse(call, &environment, key, UNAVAILABLE);
+        let held = environments.get(environment);
+        let Some((held, snapshot)) = held.and_then(|held| Some((held, held.snapshot()?))) else {
+            return self.refuse(call, environment, key, UNAVAILABLE);
+        };
+        let Some(kind) = claim.admitted(snapshot, now) else {
+            return self.refuse(call, environment, key, UNAUTHORIZED);
         };
         let evaluated = evaluate(
             call,
@@ -70,10 +70,10 @@ impl Gateway {
         );
         match evaluated {
             Ok(()) => {
-                self.count(&environment, endpoint(key));
+                self.count(environment, endpoint(key));
                 Step::Reply
             }
-            Err(refused) => self.refuse(call, &environment, key, refused),
+            Err(refused) => self.refuse(call, environment, key, refused),
         }
     }
 
@@ -241,9 +241,9 @@ fn bulk(call: &Call<'_>, request: &Request<'_>, context: &Context<'_>, buffers: 
 
 fn headers(output: &mut Output, call: &Call<'_>, request: &Request<'_>) {
     if output.status != 304 {
-        output.header("content-type", "application/json");
+        output.lines("content-type\napplication/json\n");
     }
-    output.header("cache-control", "private, no-cache");
+    output.lines("cache-control\nprivate, no-cache\n");
     output.cors_headers(call.origin);
     output.security_headers();
     output.version_headers(request.held, request.now);

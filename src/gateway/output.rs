@@ -52,6 +52,11 @@ impl Output {
         self.text.push('\n');
     }
 
+    /// Adds header lines written beforehand: names and values, each with a line's end.
+    pub fn lines(&mut self, lines: &'static str) {
+        self.text.push_str(lines);
+    }
+
     /// Adds a header with a number.
     pub fn header_number(&mut self, name: &str, value: u64) {
         let _ = write!(self.text, "{name}\n{value}\n");

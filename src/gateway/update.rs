@@ -52,30 +52,27 @@ impl Gateway {
         }
         let unauthorized =
             || Refusal::new(Fault::Unauthenticated, "a valid client or server token of this environment is needed");
-        let Some((token, environment)) = access::claimed(call.authorization) else {
+        let Some(claim) = self.claimed(call.authorization) else {
             return Err(self.problem(call, "", &unauthorized()));
         };
-        match self.ready(&environment, call, now) {
+        let environment = &*claim.environment;
+        match self.ready(environment, call, now) {
             Ok(true) => {}
-            Ok(false) => return Err(self.problem(call, &environment, &unauthorized())),
+            Ok(false) => return Err(self.problem(call, environment, &unauthorized())),
             Err(Unready::Wait(step)) => return Err(step),
             Err(Unready::Away) => {
                 let refusal = Refusal::new(Fault::Unavailable, "the configuration cannot be read at the moment");
-                return Err(self.problem(call, &environment, &refusal.with("retry-after", "2")));
+                return Err(self.problem(call, environment, &refusal.with("retry-after", "2")));
             }
         }
-        if self.admit(token, &environment, now).is_none() {
-            return Err(self.problem(call, &environment, &unauthorized()));
+        let snapshot = self.environments.get(environment).and_then(Held::snapshot);
+        let Some(snapshot) = snapshot.filter(|snapshot| claim.admitted(snapshot, now).is_some()) else {
+            return Err(self.problem(call, environment, &unauthorized()));
+        };
+        if access::origin(call.origin, call.host, &snapshot.origins) == access::Origin::Refused {
+            return Err(self.problem(call, environment, &Refusal::new(Fault::Forbidden, "this origin is not allowed")));
         }
-        let origins = self.environments.get(&environment).and_then(Held::snapshot).map(|snapshot| &snapshot.origins);
-        if origins.is_some_and(|allowed| access::origin(call.origin, call.host, allowed) == access::Origin::Refused) {
-            return Err(self.problem(
-                call,
-                &environment,
-                &Refusal::new(Fault::Forbidden, "this origin is not allowed"),
-            ));
-        }
-        Ok(environment)
+        Ok(environment.to_owned())
     }
 
     /// Answers with a problem document (RFC 9457).
