@@ -11,6 +11,7 @@ use crate::time::Instant;
 use crate::token::TokenKind;
 use serde_json::json;
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Why an evaluation is refused, in the protocol's words.
@@ -137,7 +138,7 @@ fn evaluate(call: &Call<'_>, request: &Request<'_>, buffers: &mut Buffers<'_>) -
     let members = read_context(&node)?;
     let flags = &request.snapshot.flags;
     let now_node = Node::Number(Number::Whole(request.now.millis()));
-    let places = places(request);
+    let places: [OnceCell<Option<Node<'static>>>; 3] = Default::default();
     let signed = match members.iter().find(|(name, _)| name == "signedContext") {
         Some((_, Node::String(text))) => {
             let unit = members.iter().find(|(name, _)| name == "targetingKey").and_then(|(_, node)| node.as_str());
@@ -152,9 +153,11 @@ fn evaluate(call: &Call<'_>, request: &Request<'_>, buffers: &mut Buffers<'_>) -
     if context.get(Slot::TIME).is_none() {
         context.set(Slot::TIME, Some(&now_node));
     }
-    for (slot, place) in Slot::PLACE.into_iter().zip(&places) {
-        if context.get(slot).is_none() {
-            context.set(slot, place.as_ref());
+    for (which, slot) in Slot::PLACE.into_iter().enumerate() {
+        // The platform is slow to say: it is asked where a flag looks and the context is silent.
+        if flags.attributes().places()[which] && context.get(slot).is_none() {
+            let name = || request.place.name(which).map(|name| Node::String(Cow::Owned(name)));
+            context.set(slot, places[which].get_or_init(name).as_ref());
         }
     }
     if let Some(key) = request.key {
@@ -183,15 +186,6 @@ fn read_body(text: &str) -> Result<Node<'_>, Refused> {
         Ok(node @ Node::Object(_)) => Ok(node),
         _ => Err(NOT_JSON),
     }
-}
-
-/// Country, region and continent of the request, where some flag looks at them.
-fn places(request: &Request<'_>) -> [Option<Node<'static>>; 3] {
-    let asked = request.snapshot.flags.attributes().places();
-    std::array::from_fn(|which| {
-        let name = if asked[which] { request.place.name(which) } else { None };
-        name.map(|name| Node::String(Cow::Owned(name)))
-    })
 }
 
 fn single(
