@@ -30,6 +30,8 @@ export const READ = { nothing: 0, pointer: 1, snapshot: 2 };
 
 /** Inputs above this many bytes give their memory back after the call. */
 const LARGE = 1 << 20;
+/** 32-bit words of a frame. */
+const FRAME_WORDS = 19;
 
 /** Heads of answers by number: the same few come again and again. */
 const heads = new Map();
@@ -37,9 +39,11 @@ const HEADS = 4_000;
 
 let wasm = null;
 let bytes = null;
+let room = null;
+let words = null;
 let answer = null;
 let database = null;
-let place = null;
+let asking = null;
 let deaths = 0;
 
 /** How many instances of this isolate have ended in a trap since the last call. */
@@ -55,9 +59,14 @@ const host = {
     return answer.length;
   },
   place(which) {
-    const name = [place?.country, place?.regionCode, place?.continent][which];
+    // Only now: the platform builds `cf` when it is first looked at.
+    const { cf } = asking;
+    const name = [cf?.country, cf?.regionCode, cf?.continent][which];
     answer = encoder.encode(name ?? "");
     return answer.length;
+  },
+  random(start) {
+    crypto.getRandomValues(memory().subarray(start, start + 16));
   },
   take(start) {
     memory().set(answer, start);
@@ -79,15 +88,32 @@ function query(statement) {
 
 function start() {
   wasm = new WebAssembly.Instance(module, { host }).exports;
-  bytes = null;
+  bytes = room = words = null;
   // A new instance numbers its heads anew.
   heads.clear();
   wasm.hg_start();
 }
 
+// Views of the memory are kept: making one, or only asking for its buffer, costs more than what is
+// done with it. When the memory grows, the views of before become empty.
 function memory() {
-  if (bytes === null || bytes.buffer !== wasm.memory.buffer) bytes = new Uint8Array(wasm.memory.buffer);
+  if (bytes === null || bytes.length === 0) bytes = new Uint8Array(wasm.memory.buffer);
   return bytes;
+}
+
+/** Where the input goes, `length` bytes at least. */
+function inputRoom(length) {
+  const at = wasm.hg_input(length);
+  const kept = room !== null && room.length >= length && room.byteOffset === at && room.length > 0;
+  if (!kept) room = new Uint8Array(wasm.memory.buffer, at, length);
+  return room;
+}
+
+/** The frame at an address. */
+function frameAt(at) {
+  const kept = words !== null && words.length > 0 && words.byteOffset === at;
+  if (!kept) words = new Uint32Array(wasm.memory.buffer, at, FRAME_WORDS);
+  return words;
 }
 
 /** Puts a text into the input and says how many bytes it has. */
@@ -99,9 +125,7 @@ function input(text) {
     return encoded.length;
   }
   // A UTF-16 unit takes three bytes of UTF-8 at most.
-  const room = text.length * 3;
-  const at = wasm.hg_input(room);
-  return encoder.encodeInto(text, memory().subarray(at, at + room)).written;
+  return encoder.encodeInto(text, inputRoom(text.length * 3)).written;
 }
 
 function guarded(run) {
@@ -111,18 +135,17 @@ function guarded(run) {
   } catch (error) {
     // Whatever was thrown out of wasm left it halfway.
     wasm = null;
-    bytes = null;
     deaths += 1;
     throw error;
   }
 }
 
 /** Asks the data plane; what it answers is to be read from `Frame` before the next call. */
-export function ask(request, now, cf) {
-  place = cf;
+export function ask(text, { now, waited, size, rate }, request) {
+  asking = request;
   return guarded(() => {
-    const at = wasm.hg_answer(input(request), now) >> 2;
-    return new Frame(new Uint32Array(wasm.memory.buffer, at << 2, 19));
+    const length = input(text);
+    return new Frame(frameAt(wasm.hg_answer(length, now, waited, size, rate)));
   });
 }
 
@@ -131,8 +154,8 @@ export function call(operation, text, sql = null) {
   return guarded(() => {
     // Operations do not nest: each ends before the next begins.
     database = sql;
-    const at = wasm.hg_call(operation, input(text), Date.now()) >> 2;
-    const words = new Uint32Array(wasm.memory.buffer, at << 2, 19);
+    const length = input(text);
+    const words = frameAt(wasm.hg_call(operation, length, Date.now()));
     return decoder.decode(memory().subarray(words[5], words[5] + words[6]));
   });
 }
@@ -166,19 +189,20 @@ class Frame {
   /** The answer to the client. */
   response() {
     const { words } = this;
-    const status = words[1];
-    const headers = words[14] === 0 ? this.#head() : { ...this.#head(), etag: etag(words[16], words[15]) };
     const length = words[6];
     const body = length === 0 ? null : memory().slice(words[5], words[5] + length);
-    return new Response(body, { status, headers });
+    // Ready-made headers are cheaper than an object of them.
+    const response = new Response(body, { status: words[1], headers: this.#head() });
+    if (words[14] !== 0) response.headers.set("etag", etag(words[16], words[15]));
+    return response;
   }
 
   #head() {
     const known = heads.get(this.words[2]);
     if (known !== undefined) return known;
     const lines = decoder.decode(memory().subarray(this.words[3], this.words[3] + this.words[4])).split("\n");
-    const head = {};
-    for (let at = 0; at + 1 < lines.length; at += 2) head[lines[at]] = lines[at + 1];
+    const head = new Headers();
+    for (let at = 0; at + 1 < lines.length; at += 2) head.append(lines[at], lines[at + 1]);
     if (heads.size >= HEADS) heads.clear();
     heads.set(this.words[2], head);
     return head;

@@ -12,6 +12,9 @@ unsafe extern "C" {
     /// Looks up country (0), region (1) or continent (2) of the request; 0 is unknown.
     #[link_name = "place"]
     fn host_place(which: u32) -> usize;
+    /// Writes 16 random bytes to `start`.
+    #[link_name = "random"]
+    fn host_random(start: *mut u8);
     /// Copies the last answer to `start`.
     #[link_name = "take"]
     fn host_take(start: *mut u8);
@@ -31,6 +34,14 @@ pub(super) fn place(which: usize) -> Option<String> {
     // SAFETY: passes a number.
     let length = unsafe { host_place(u32::try_from(which).ok()?) };
     (length > 0).then(|| take(length))
+}
+
+/// 128 random bits.
+pub(super) fn random() -> u128 {
+    let mut bytes = [0; 16];
+    // SAFETY: the shell writes exactly 16 bytes.
+    unsafe { host_random(bytes.as_mut_ptr()) };
+    u128::from_ne_bytes(bytes)
 }
 
 /// Writes a line to the Worker's log.

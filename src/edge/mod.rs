@@ -10,6 +10,7 @@ mod host;
 
 use crate::gateway::{Call, Gateway, Place, Rate, Read, Step, Waited};
 use crate::time::Instant;
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 thread_local! {
@@ -100,6 +101,10 @@ impl Place for Edge {
     fn name(&self, which: usize) -> Option<String> {
         host::place(which)
     }
+
+    fn random(&self) -> u128 {
+        host::random()
+    }
 }
 
 /// An input above this many bytes gives its memory back after the call.
@@ -122,29 +127,46 @@ pub extern "C" fn hg_start() {
     std::panic::set_hook(Box::new(|info| host::log(&info.to_string())));
 }
 
-/// Answers a request of the data plane. The input holds, each on its line: method, target, host,
-/// authorization, if-none-match, origin, cookie, 32 random hexadecimal digits, what was waited
-/// for (1 the pointer, 2 the snapshot, 3 both), the body's size, the rate limit reached (1 the
-/// token's, 2 everybody's); then the body.
+/// The input as text. What the shell writes is UTF-8, and saying so is quicker than mending it.
+fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
+/// Takes the first line off a text. The lines are short: looking at each byte beats a search that
+/// sets out to skip words.
+fn line<'t>(rest: &mut &'t str) -> &'t str {
+    let end = rest.bytes().position(|byte| byte == b'\n').unwrap_or(rest.len());
+    let (line, after) = rest.split_at(end);
+    *rest = after.get(1..).unwrap_or_default();
+    line
+}
+
+fn without_port(host: &str) -> &str {
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name)
+}
+
+/// Answers a request of the data plane. The input holds, each on its line: method, target, host
+/// and port, authorization, if-none-match, origin, cookie; then the body, whose `size` is what was
+/// declared or read. `waited` says what was waited for (1 the pointer, 2 the snapshot, 3 both),
+/// `rate` which limit is reached (1 the token's, 2 everybody's).
 #[unsafe(no_mangle)]
 #[allow(clippy::cast_possible_truncation, reason = "milliseconds since 1970 have 41 bits")]
-pub extern "C" fn hg_answer(length: usize, now: f64) -> *const u32 {
+#[allow(clippy::cast_sign_loss, reason = "a size is no less than 0")]
+pub extern "C" fn hg_answer(length: usize, now: f64, waited: u32, size: f64, rate: u32) -> *const u32 {
     INPUT.with_borrow(|input| {
-        let text = String::from_utf8_lossy(input.get(..length).unwrap_or_default());
-        let mut lines = text.splitn(12, '\n');
-        let mut next = || lines.next().unwrap_or_default();
-        let (method, target, host, authorization) = (next(), next(), next(), next());
+        let text = text_of(input.get(..length).unwrap_or_default());
+        let mut rest: &str = &text;
+        let mut next = || line(&mut rest);
+        let (method, target, host, authorization) = (next(), next(), without_port(next()), next());
         let (if_none_match, origin, cookie) = (next(), next(), next());
-        let random = u128::from_str_radix(next(), 16).unwrap_or_default();
-        let waited = next().parse().unwrap_or(0u8);
         let waited = Waited { pointer: waited & 1 != 0, snapshot: waited & 2 != 0 };
-        let size = next().parse().unwrap_or(usize::MAX);
-        let rate = match next() {
-            "1" => Rate::TokenExceeded,
-            "2" => Rate::DeploymentExceeded,
+        let rate = match rate {
+            1 => Rate::TokenExceeded,
+            2 => Rate::DeploymentExceeded,
             _ => Rate::Within,
         };
-        let body = next();
+        let body = rest;
         let call = Call {
             method,
             target,
@@ -154,8 +176,7 @@ pub extern "C" fn hg_answer(length: usize, now: f64) -> *const u32 {
             origin,
             cookie,
             body,
-            size,
-            random,
+            size: size as usize,
             waited,
             rate,
         };

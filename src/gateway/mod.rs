@@ -37,8 +37,6 @@ pub struct Call<'a> {
     pub body: &'a str,
     /// Bytes of the body, as declared or as read.
     pub size: usize,
-    /// 128 random bits, for a unit that has no id yet.
-    pub random: u128,
     /// What the request has waited for.
     pub waited: Waited,
     /// Whether a rate limit is reached.
@@ -70,10 +68,12 @@ pub enum Rate {
 /// Seconds after which a request over its limit may be tried again: the limits' window.
 const RATE_WINDOW: &str = "10";
 
-/// Where the request comes from, as the platform knows it; asked only when a flag looks at it.
+/// What only the platform knows; asked only when an answer hangs on it, because most do not.
 pub trait Place {
-    /// Country (ISO 3166-1), region (ISO 3166-2) or continent, by position.
+    /// Country (ISO 3166-1), region (ISO 3166-2) or continent of the request, by position.
     fn name(&self, which: usize) -> Option<String>;
+    /// 128 random bits, for a unit that has no id yet.
+    fn random(&self) -> u128;
 }
 
 /// What the shell does next.
@@ -152,7 +152,7 @@ impl Gateway {
         let host = self.hosts.get(call.host).filter(|host| now.millis() < host.until);
         if let Some(Host { environment: Some(environment), .. }) = host {
             let environment = environment.clone();
-            return self.routed(call, &environment, now);
+            return self.routed(call, &environment, place, now);
         }
         let known = host.is_some();
         let step = match call.path() {

@@ -1,6 +1,6 @@
 //! Routed traffic: a redirect to the target that a flag's variant names.
 
-use super::{Call, Gateway, Step, Unready};
+use super::{Call, Gateway, Place, Step, Unready};
 use crate::flag::Context;
 use crate::json::Node;
 use crate::time::Instant;
@@ -13,7 +13,7 @@ const COOKIE: &str = "hg_unit";
 const OWN_PREFIX: &str = "/.headgate/";
 
 impl Gateway {
-    pub(super) fn routed(&mut self, call: &Call<'_>, environment: &str, now: Instant) -> Step {
+    pub(super) fn routed(&mut self, call: &Call<'_>, environment: &str, place: &dyn Place, now: Instant) -> Step {
         if call.path().starts_with(OWN_PREFIX) {
             return Step::Pass;
         }
@@ -27,7 +27,7 @@ impl Gateway {
             }
         }
         let cookie = unit_of(call.cookie);
-        let fresh = format!("{:032x}", call.random);
+        let fresh = if cookie.is_none() { format!("{:032x}", place.random()) } else { String::new() };
         let unit = cookie.unwrap_or(&fresh);
         match self.target(call.host, environment, unit, now) {
             Some(target) => self.redirect(call, &target, cookie.is_none().then_some(unit)),
