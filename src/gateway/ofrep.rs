@@ -213,24 +213,33 @@ fn single(
 fn bulk(call: &Call<'_>, request: &Request<'_>, context: &Context<'_>, buffers: &mut Buffers<'_>) {
     let Buffers { output, scratch, digests } = buffers;
     let client = request.kind == TokenKind::Client;
-    output.begin(200);
     digests.clear();
-    output.body.extend_from_slice(br#"{"flags":["#);
-    let body = &mut output.body;
-    request.snapshot.flags.evaluate_all(client, context, request.held.kills(), scratch, |outcome: &Outcome| {
-        if !digests.is_empty() {
-            body.push(b',');
-        }
+    let mut outcomes: Vec<&Outcome> = Vec::with_capacity(request.snapshot.flags.len());
+    request.snapshot.flags.evaluate_all(client, context, request.held.kills(), scratch, |outcome| {
         digests.extend_from_slice(&outcome.digest().to_le_bytes());
-        body.extend_from_slice(outcome.fragment().as_bytes());
+        outcomes.push(outcome);
     });
-    output.body.extend_from_slice(b"]}");
+    // The tag is known before the body is written: an unchanged answer needs none.
     let etag = xxh3_64(digests);
     if matches(call.if_none_match, etag) {
         output.begin(304);
+    } else {
+        output.begin(200);
+        write_flags(&mut output.body, &outcomes);
     }
     output.etag = Some(etag);
     headers(output, call, request);
+}
+
+fn write_flags(body: &mut Vec<u8>, outcomes: &[&Outcome]) {
+    body.extend_from_slice(br#"{"flags":["#);
+    for (index, outcome) in outcomes.iter().enumerate() {
+        if index > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(outcome.fragment().as_bytes());
+    }
+    body.extend_from_slice(b"]}");
 }
 
 fn headers(output: &mut Output, call: &Call<'_>, request: &Request<'_>) {
