@@ -1,9 +1,12 @@
 // The Worker with its storage behind faults, for tests and propagation benches. Each
-// isolate has its own settings, set by `POST /__faults`:
-//   objects  { delay, slow, slowEvery, fail, only }   calls to Durable Objects
-//   kv       { delay, none, fail, remember }          the KV namespace
+// isolate has its own settings, set by `POST /__faults`; `GET /__faults` says how often each
+// binding was called since:
+//   objects  { delay, slow, slowEvery, late, fail, only }  calls to Durable Objects
+//   kv       { delay, none, fail, remember, only }         the KV namespace; `only` names methods
+//   queue    { delay, fail }                               the queue's producer
 // `delay` and `slow` are milliseconds; every `slowEvery`-th call takes `slow` instead of
-// `delay`; `fail` makes every call throw; `only` names the bindings that are meant.
+// `delay`; `late` holds back the answer and not the question; `fail` makes every call throw;
+// `only` names the bindings that are meant.
 // `none` makes every KV read a miss; `remember` is how long a location keeps what a key
 // was, a miss included, as the platform does and workerd alone does not.
 import worker, * as headgate from "../../entry.mjs";
@@ -12,6 +15,7 @@ const OBJECTS = ["DIRECTORY", "ENVIRONMENT", "POINTER", "METRICS", "LEDGER"];
 
 let settings = {};
 let calls = 0;
+let counts = {};
 let remembered = new Map();
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -21,6 +25,10 @@ async function before({ delay = 0, slow = 0, slowEvery = 0, fail = false } = {},
   const wait = slowEvery > 0 && calls % slowEvery === 0 ? slow : delay;
   if (wait > 0) await sleep(wait);
   if (fail) throw new Error(`injected fault: ${what}`);
+}
+
+function count(binding) {
+  counts[binding] = (counts[binding] ?? 0) + 1;
 }
 
 const isCallable = (target, name) => typeof name === "string" && typeof target[name] === "function";
@@ -35,8 +43,12 @@ function around(target, call) {
 function faultyStub(stub, binding) {
   return around(stub, async (name, args) => {
     const { only, ...faults } = settings.objects ?? {};
-    if (only === undefined || only.includes(binding)) await before(faults, binding);
-    return stub[name](...args);
+    count(binding);
+    if (only !== undefined && !only.includes(binding)) return stub[name](...args);
+    await before(faults, binding);
+    const answer = await stub[name](...args);
+    if (faults.late > 0) await sleep(faults.late);
+    return answer;
   });
 }
 
@@ -61,14 +73,24 @@ async function read(kv, name, args) {
 
 function faultyKv(kv) {
   return around(kv, async (name, args) => {
-    await before(settings.kv, `SNAPSHOTS.${name}`);
+    count("SNAPSHOTS");
+    const { only, ...faults } = settings.kv ?? {};
+    if (only === undefined || only.includes(name)) await before(faults, `SNAPSHOTS.${name}`);
     return name.startsWith("get") ? read(kv, name, args) : kv[name](...args);
+  });
+}
+
+function faultyQueue(queue) {
+  return around(queue, async (name, args) => {
+    count("EVENTS");
+    await before(settings.queue, `EVENTS.${name}`);
+    return queue[name](...args);
   });
 }
 
 function faultyEnv(env) {
   const objects = OBJECTS.map((binding) => [binding, faultyNamespace(env[binding], binding)]);
-  return { ...env, ...Object.fromEntries(objects), SNAPSHOTS: faultyKv(env.SNAPSHOTS) };
+  return { ...env, ...Object.fromEntries(objects), SNAPSHOTS: faultyKv(env.SNAPSHOTS), EVENTS: faultyQueue(env.EVENTS) };
 }
 
 const faulty = (Base) =>
@@ -87,8 +109,10 @@ export const LedgerDo = faulty(headgate.LedgerDo);
 export default {
   async fetch(request, env, ctx) {
     if (new URL(request.url).pathname === "/__faults") {
+      if (request.method === "GET") return Response.json(counts);
       settings = await request.json();
       calls = 0;
+      counts = {};
       remembered = new Map();
       return new Response(null, { status: 204 });
     }

@@ -238,6 +238,11 @@ class Gateway {
     }
   }
 
+  /** How often an isolate called each binding since its faults were set: `{ POINTER, SNAPSHOTS, … }`. */
+  async calls(isolate = 0) {
+    return (await this.ask("/__faults", {}, isolate)).body;
+  }
+
   stop() {
     return this.miniflare.dispose();
   }

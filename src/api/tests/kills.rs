@@ -1,5 +1,4 @@
-//! Kills stand outside the documents: nothing but an un-kill, or the deletion of that very flag,
-//! lifts them.
+//! Kills stand outside the documents: nothing but an un-kill lifts them.
 
 use super::*;
 
@@ -41,18 +40,26 @@ fn nothing_but_an_unkill_lifts_a_kill() {
 }
 
 #[test]
-fn a_flag_that_was_deleted_itself_comes_back_alive_under_a_new_id() {
+fn a_killed_flag_that_was_deleted_comes_back_killed_under_a_new_id() {
     let world = World::populated();
     world.owner("PUT", &at("/flags/chat"), FLAG).expect(201);
     world.owner("POST", &at("/flags/chat/kill"), "").expect(200);
     world.matching("*", "DELETE", &at("/flags/chat"), "").expect(204);
+    world.owner("POST", &at("/flags/chat/revert"), r#"{"revision":1}"#).expect(201);
+    assert!(killed(&world, "chat"), "deleted and reverted");
+    world.matching("*", "DELETE", &at("/flags/chat"), "").expect(204);
     world.owner("PUT", &at("/flags/chat"), FLAG).expect(201);
-    assert!(!killed(&world, "chat"));
+    assert!(killed(&world, "chat"), "deleted and made again");
     world.pump(NAME);
-    assert_eq!(world.pointer(NAME)["killed"], json!([1]), "for edges that still have the snapshot before");
+    assert_eq!(world.pointer(NAME)["killed"], json!([1, 2, 3]), "for edges that still have a snapshot before");
     world.pass(11 * 60 * 1000);
     world.pump(NAME);
-    assert_eq!(world.pointer(NAME)["killed"], json!([]));
+    assert_eq!(world.pointer(NAME)["killed"], json!([3]));
+    world.matching("*", "DELETE", &at("/flags/chat"), "").expect(204);
+    world.owner("POST", &at("/flags/chat/unkill"), "").expect(200);
+    world.owner("POST", &at("/flags/chat/unkill"), "").expect(404);
+    world.owner("PUT", &at("/flags/chat"), FLAG).expect(201);
+    assert!(!killed(&world, "chat"), "lifted while it was gone");
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn bring(store: &Store<'_>, author: &Author, import: &Import, raw: &RawValue) ->
         };
         Change { sort, key: key.to_owned(), document: Some(document), place }
     });
-    let manner = Manner { action: &import.action, keep_salts: import.keep_salts, lift_kills: false };
+    let manner = Manner { action: &import.action, keep_salts: import.keep_salts };
     let written = apply(store, author, manner, changes.chain(gone))?;
     if written.iter().any(|one| one.sort == Sort::Settings) {
         import.principal.require(Role::Approver)?;

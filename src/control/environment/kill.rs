@@ -1,5 +1,6 @@
 //! The kill switch. Kills stand outside the versioned documents: they change the pointer at once
-//! and no snapshot, and nothing but an un-kill or the deletion of that very flag lifts them.
+//! and no snapshot, and nothing but an un-kill lifts them. They even outlive their flags, so that one
+//! which is deleted and made again comes back killed.
 
 use super::super::audit::Entry;
 use super::super::document::Sort;
@@ -10,8 +11,8 @@ use crate::http::{Answer, Fault, Kind, Refusal, Reply, Route};
 use crate::limits;
 use serde::Serialize;
 
-/// For how long a deleted flag's kill stays in the pointer: an edge that still serves the snapshot
-/// before must not bring the flag back to life.
+/// For how long the kill of a flag's former id stays in the pointer: an edge that still serves the
+/// snapshot before must not bring the flag back to life.
 const GRACE: i64 = 10 * 60 * 1000;
 
 #[derive(Serialize)]
@@ -47,7 +48,7 @@ pub(super) fn flag(store: &Store<'_>, route: &Route, author: &Author, kill: bool
     let entity = sort.name(&route.key);
     let (stored, known) = (store.find(sort, &route.key)?, store.kill_of(&route.key)?);
     let changed = known.is_some() != kill;
-    // The kill of a flag that an import removed can still be lifted.
+    // The kill of a flag that is gone can still be lifted.
     if stored.is_none() && (kill || known.is_none()) {
         return Err(Refusal::new(Fault::UnknownEntity, format!("there is no flag `{}`", route.key)));
     }
@@ -87,15 +88,8 @@ pub(super) fn environment(store: &Store<'_>, author: &Author, kill: bool) -> Ans
     answer(store, "environment", kill, changed)
 }
 
-/// The flag was deleted by itself: its kill goes, after a while.
-pub(super) fn lift_deleted(store: &Store<'_>, key: &str) -> Answer<()> {
-    let query = "UPDATE kill SET lifted_at = ? WHERE key = ? AND lifted_at IS NULL";
-    store.sql.run(query, &[store.now.into(), key.into()])?;
-    Ok(())
-}
-
-/// A flag is made again that an import had removed while it was killed: it comes back killed,
-/// under its new id; the old one stays for a while.
+/// A flag is made again that went while it was killed: it comes back killed, under its new id; the
+/// old one stays for a while.
 pub(super) fn inherit(store: &Store<'_>, key: &str, id: i64) -> Answer<()> {
     if store.kill_of(key)?.is_none() {
         return Ok(());
@@ -109,7 +103,7 @@ pub(super) fn inherit(store: &Store<'_>, key: &str, id: i64) -> Answer<()> {
     Ok(())
 }
 
-/// Forgets kills that were lifted by deletion long enough ago; true when the pointer changes.
+/// Forgets kills of former ids after a while; true when the pointer changes.
 pub(super) fn expire(store: &Store<'_>) -> Answer<bool> {
     let before = [store.now.plus_millis(-GRACE).into()];
     let due = store.sql.any("SELECT 1 FROM kill WHERE lifted_at <= ?", &before)?;

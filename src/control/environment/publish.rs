@@ -112,8 +112,8 @@ pub(super) fn pointer_text(store: &Store<'_>, meta: &Meta) -> Answer<String> {
     if all.len() <= limits::POINTER_BYTES {
         return Ok(all);
     }
-    // Kills of deleted flags are the first that can be done without.
-    text("SELECT id FROM kill WHERE lifted_at IS NULL ORDER BY id")
+    // Kills of flags that are gone are the first that can be done without.
+    text("SELECT id FROM kill WHERE id IN (SELECT id FROM entity WHERE kind = 'flag') ORDER BY id")
 }
 
 /// The effect that moves the pointer object.

@@ -38,8 +38,9 @@ pub(crate) const SCHEMA: &[Step] = &[&[
     "CREATE TABLE version (
         version INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
         entity TEXT NOT NULL, reason TEXT)",
-    // Kills by flag id. A lifted one stays for a while if its flag was deleted, because an edge
-    // that still serves the snapshot before must go on serving it killed.
+    // Kills by flag id. When a killed flag went and was made again, that of its former id counts as
+    // lifted and stays for a while: an edge that still serves the snapshot before must go on
+    // serving it killed.
     "CREATE TABLE kill (
         id INTEGER PRIMARY KEY, key TEXT NOT NULL, at INTEGER NOT NULL, actor TEXT NOT NULL,
         reason TEXT, lifted_at INTEGER)",

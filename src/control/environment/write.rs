@@ -31,13 +31,11 @@ pub(super) struct Manner<'a> {
     pub(super) action: &'a str,
     /// Whether an existing flag keeps its salt even if the change brings another.
     pub(super) keep_salts: bool,
-    /// Whether deleting a flag lifts its kill: only when that very flag was asked to go.
-    pub(super) lift_kills: bool,
 }
 
 impl Manner<'static> {
     /// A change of single documents.
-    pub(super) const PLAIN: Self = Self { action: "", keep_salts: false, lift_kills: true };
+    pub(super) const PLAIN: Self = Self { action: "", keep_salts: false };
 }
 
 /// A change that was made.
@@ -182,9 +180,6 @@ fn save(
         )?;
     } else {
         store.sql.run("DELETE FROM entity WHERE kind = ? AND key = ?", &[kind.into(), key.into()])?;
-        if flag && manner.lift_kills {
-            kill::lift_deleted(store, key)?;
-        }
     }
     one.new_attributes = save_references(store, one)?;
     note(store, author, manner, one, version, id)
