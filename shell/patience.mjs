@@ -2,10 +2,15 @@
 
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function timeout(ms) {
-  await pause(ms);
-  throw new Error(`no answer within ${ms} ms`);
+/** What `work` comes to, or a failure after `ms`. */
+export async function within(ms, work) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
-
-/** What `work` comes to, or an error when it takes longer than `ms`. */
-export const within = (ms, work) => Promise.race([work, timeout(ms)]);

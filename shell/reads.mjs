@@ -7,6 +7,8 @@ import { call, OPERATION, READ } from "./wasm.mjs";
 const PATIENCE = 1_500;
 /** How long it waits for a snapshot, ms: only an isolate's first request of an environment does. */
 const SNAPSHOT_PATIENCE = 6_000;
+/** KV that has not given a snapshot for so long is passed over, ms. */
+const KV_PATIENCE = 2_000;
 /** A Durable Object that has not answered for so long is asked again in parallel, ms. */
 const HEDGE = 300;
 const HEDGES = 4;
@@ -71,6 +73,13 @@ async function readPointer(env, environment) {
   const text = await hedged(() => env.POINTER.getByName(environment).call('"read"'));
   if (text === null) return call(OPERATION.acceptAbsence, environment);
   acceptPointer(environment, text, readAt);
+  await sharePointer(key, text, readAt);
+}
+
+/** Leaves a pointer for others, unless somebody who asked later has left theirs. */
+async function sharePointer(key, text, readAt) {
+  const kept = await shared.get(key);
+  if (kept !== undefined && Number(kept.slice(0, kept.indexOf("\n"))) > readAt) return;
   await shared.put(key, `${readAt}\n${text}`, Math.ceil(SHARED_POINTER_AGE / 1_000));
 }
 
@@ -78,26 +87,36 @@ async function readPointer(env, environment) {
 async function readPointerCopy(env, environment) {
   const text = await env.SNAPSHOTS.get(`current/${flat(environment)}`);
   if (text === null) throw new Error("KV has no pointer");
-  acceptPointer(environment, text, 0);
+  call(OPERATION.acceptCopy, `${environment}\n${text}`);
 }
 
+/** Reads a snapshot from where it is cheapest; what cannot be read or used is looked for further on. */
 async function readSnapshot(env, environment, [incarnation, version]) {
   const name = `snapshot/${flat(environment)}/${FORMAT}/${incarnation}.${version}`;
   const key = `https://snapshot.headgate.internal/${name}`;
-  let text = await shared.get(key);
-  if (text === undefined) {
-    // KV remembers a miss, so a version that has just been published may only be with its object.
-    text = (await env.SNAPSHOTS.get(name, { cacheTtl: KV_SECONDS }).catch(() => null)) ?? (await askForSnapshot(env, environment, version));
-    await shared.put(key, text, SNAPSHOT_SECONDS);
+  const kept = await shared.get(key);
+  if (kept !== undefined && acceptSnapshot(environment, kept) === "") return;
+  // KV remembers a miss, so a version that has just been published may only be with its object.
+  const sources = [
+    () => within(KV_PATIENCE, env.SNAPSHOTS.get(name, { cacheTtl: KV_SECONDS })),
+    () => env.ENVIRONMENT.getByName(environment).call(JSON.stringify({ snapshot: { version } })),
+  ];
+  let fault = `there is no version ${version}`;
+  for (const source of sources) {
+    const text = await source().catch((error) => {
+      fault = String(error?.message ?? error);
+      return null;
+    });
+    if (text === null) continue;
+    const refused = acceptSnapshot(environment, text);
+    if (refused === "") return shared.put(key, text, SNAPSHOT_SECONDS);
+    fault = refused;
   }
-  call(OPERATION.acceptSnapshot, `${environment}\n${text}`);
+  throw new Error(fault);
 }
 
-async function askForSnapshot(env, environment, version) {
-  const text = await env.ENVIRONMENT.getByName(environment).call(JSON.stringify({ snapshot: { version } }));
-  if (text === null) throw new Error(`there is no version ${version} of ${environment}`);
-  return text;
-}
+/** Hands a snapshot to the core; gives what is wrong with it, or nothing. */
+const acceptSnapshot = (environment, text) => call(OPERATION.acceptSnapshot, `${environment}\n${text}`);
 
 /** Reads what a frame names; whatever goes wrong is noted and the data plane goes by what it has. */
 export async function read(env, environment, { what, order, wait = false }) {
@@ -115,8 +134,11 @@ export async function read(env, environment, { what, order, wait = false }) {
 
 /** A pointer that a request waits for: from the control plane, after a silence from KV. */
 async function awaitPointer(env, environment) {
-  const asked = readPointer(env, environment);
-  const copy = pause(SILENCE).then(() => readPointerCopy(env, environment));
+  let silent = true;
+  const asked = readPointer(env, environment).then(() => {
+    silent = false;
+  });
+  const copy = pause(SILENCE).then(() => (silent ? readPointerCopy(env, environment) : undefined));
   await within(PATIENCE, Promise.any([asked, copy]));
 }
 

@@ -22,6 +22,7 @@ export const OPERATION = {
   status: 12,
   bodyLimit: 13,
   acceptFailure: 14,
+  acceptCopy: 15,
 };
 
 /** What the data plane wants next, as `src/edge/mod.rs` has it. */

@@ -38,6 +38,7 @@ pub(super) fn run(operation: u32, text: &str, now: Instant, gateway: &mut Gatewa
             gateway.environments.accept_failure(text, now);
             String::new()
         }
+        15 => accept_copy(gateway, text, now).unwrap_or_default(),
         _ => String::new(),
     }
 }
@@ -68,16 +69,23 @@ fn accept_pointer(gateway: &mut Gateway, text: &str) -> Option<String> {
     Some(declined(gateway.environments.accept_pointer(environment, pointer, read_at)))
 }
 
+/// Environment, then the text of the pointer's copy.
+fn accept_copy(gateway: &mut Gateway, text: &str, now: Instant) -> Option<String> {
+    let (environment, text) = text.split_once('\n')?;
+    let pointer = Pointer::parse(text)?;
+    Some(declined(gateway.environments.accept_copy(environment, pointer, now)))
+}
+
 /// Environment, then the snapshot's text.
 fn accept_snapshot(gateway: &mut Gateway, text: &str) -> Option<String> {
     let (environment, text) = text.split_once('\n')?;
     Some(declined(gateway.environments.accept_snapshot(environment, text)))
 }
 
+/// What is wrong with something that was read; that it is older than what is here is nothing wrong.
 fn declined(result: Result<(), Declined>) -> String {
     match result {
-        Ok(()) => String::new(),
-        Err(Declined::Older) => "older than what is here".to_owned(),
+        Ok(()) | Err(Declined::Older) => String::new(),
         Err(Declined::Fault(detail)) => detail,
     }
 }

@@ -7,12 +7,20 @@ use crate::snapshot::{Pointer, Snapshot};
 use crate::time::Instant;
 use std::collections::HashMap;
 
-/// A pointer younger than this is used without a thought, milliseconds.
+/// A pointer younger than this is used without a thought, and this is the pace of readings, ms.
 const SOFT_AGE: i64 = 1_000;
 /// A pointer older than this is waited for, milliseconds.
 const HARD_AGE: i64 = 4_000;
 /// A background read that has not answered for so long is tried again, milliseconds.
 const RETRY: i64 = 2_000;
+/// When a pointer was asked for that came from a copy.
+const UNKNOWN: Instant = Instant::from_millis(0);
+/// A question without an answer for so long will hardly have one soon, milliseconds: whoever comes
+/// then goes on with what is here.
+const SILENCE: i64 = 500;
+/// After a failed read nobody waits for the next for so long, milliseconds: longer than the pace of
+/// attempts, so that a busy isolate never waits while the control plane is away.
+const FAILURE: i64 = 3_000;
 /// How long an environment that is not there is remembered as such, milliseconds.
 const ABSENCE: i64 = 3_000;
 /// Absent environments remembered at most: anybody can make up tokens.
@@ -27,6 +35,8 @@ pub struct Held {
     kills: Kills,
     snapshot: Option<Snapshot>,
     pointer_asked: i64,
+    /// Since when a question has had neither answer nor failure.
+    unanswered: Option<i64>,
     failed_at: Option<i64>,
     snapshot_asked: i64,
     used: u64,
@@ -123,6 +133,7 @@ impl Environments {
     pub fn accept_pointer(&mut self, environment: &str, pointer: Pointer, read_at: Instant) -> Result<(), Declined> {
         self.absent.remove(environment);
         let held = self.held.entry(environment.into()).or_default();
+        held.unanswered = None;
         let read_at = read_at.millis();
         match &held.pointer {
             Some(known) if pointer.order() < known.order() => Err(Declined::Older),
@@ -139,6 +150,13 @@ impl Environments {
                 Ok(())
             }
         }
+    }
+
+    /// Takes a copy of the pointer, whose age nobody knows, in place of the control plane's answer.
+    pub fn accept_copy(&mut self, environment: &str, pointer: Pointer, now: Instant) -> Result<(), Declined> {
+        let taken = self.accept_pointer(environment, pointer, UNKNOWN);
+        self.accept_failure(environment, now);
+        taken
     }
 
     /// Takes a snapshot's text. One that cannot be read leaves the one before in service.
@@ -177,6 +195,7 @@ impl Environments {
     pub fn accept_failure(&mut self, environment: &str, now: Instant) {
         if let Some(held) = self.held.get_mut(environment) {
             held.failed_at = Some(now.millis());
+            held.unanswered = None;
         }
     }
 
@@ -206,20 +225,28 @@ impl Held {
         };
         // A clock that ran backwards makes the pointer neither old nor young: read it again.
         let age = now - self.read_at;
-        let just_failed = self.failed_at.is_some_and(|at| (now - at).abs() < RETRY);
-        if age.abs() > HARD_AGE && !waited.pointer && !just_failed {
-            self.pointer_asked = now;
+        let just_failed = self.failed_at.is_some_and(|at| (now - at).abs() < FAILURE);
+        let silent = self.unanswered.is_some_and(|since| (SILENCE..FAILURE).contains(&(now - since)));
+        if age.abs() > HARD_AGE && !waited.pointer && !just_failed && !silent {
+            self.asks(now);
             return Freshness::Wait(Read::Pointer);
         }
         if snapshot.order < order && (now - self.snapshot_asked).abs() > RETRY {
             self.snapshot_asked = now;
             return Freshness::Ready(Some(Read::Snapshot(order.0, order.1)));
         }
-        let due = age > SOFT_AGE + self.jitter() && (now - self.pointer_asked).abs() > RETRY;
+        // What comes out of the location's cache may be old already: the pace counts, not the age.
+        let pace = if self.unanswered.is_none() { SOFT_AGE } else { RETRY };
+        let due = age > SOFT_AGE + self.jitter() && (now - self.pointer_asked).abs() > pace;
         if due {
-            self.pointer_asked = now;
+            self.asks(now);
         }
         Freshness::Ready(due.then_some(Read::Pointer))
+    }
+
+    fn asks(&mut self, now: i64) {
+        self.pointer_asked = now;
+        self.unanswered = self.unanswered.filter(|since| now - since < FAILURE).or(Some(now));
     }
 
     /// 0 to 255 milliseconds, different from one reading to the next, so that isolates which
@@ -243,6 +270,11 @@ impl Held {
     pub fn staleness(&self, now: Instant) -> Option<u64> {
         let age = now.millis() - self.read_at;
         u64::try_from(age).ok().filter(|_| age > HARD_AGE)
+    }
+
+    /// Whether nobody knows how old the pointer is.
+    pub fn is_of_unknown_age(&self) -> bool {
+        self.read_at == UNKNOWN.millis()
     }
 
     /// Whether the last read has failed.
@@ -293,7 +325,7 @@ mod tests {
         assert_eq!(all.freshness("p/e", at(1_000), Waited::default()), Freshness::Ready(None));
         assert_eq!(all.freshness("p/e", at(2_500), Waited::default()), Freshness::Ready(Some(Read::Pointer)));
         assert_eq!(all.freshness("p/e", at(2_600), Waited::default()), Freshness::Ready(None), "one read at a time");
-        assert_eq!(all.freshness("p/e", at(5_000), Waited::default()), Freshness::Wait(Read::Pointer));
+        assert_eq!(all.freshness("p/e", at(5_600), Waited::default()), Freshness::Wait(Read::Pointer));
         assert_eq!(all.freshness("p/e", at(6_500), WAITED), Freshness::Ready(None), "after the bound it serves stale");
         assert_eq!(all.get("p/e").expect("held").staleness(at(6_500)), Some(6_500));
     }
@@ -314,8 +346,37 @@ mod tests {
         let mut all = loaded();
         assert_eq!(all.freshness("p/e", at(20_000), Waited::default()), Freshness::Wait(Read::Pointer));
         all.accept_failure("p/e", at(21_500));
-        assert_eq!(all.freshness("p/e", at(21_600), Waited::default()), Freshness::Ready(None));
-        assert_eq!(all.freshness("p/e", at(23_600), Waited::default()), Freshness::Wait(Read::Pointer));
+        assert_eq!(all.freshness("p/e", at(21_600), Waited::default()), Freshness::Ready(Some(Read::Pointer)));
+        assert_eq!(all.freshness("p/e", at(22_700), Waited::default()), Freshness::Ready(None), "one read at a time");
+        all.accept_failure("p/e", at(24_000));
+        assert_eq!(all.freshness("p/e", at(24_900), Waited::default()), Freshness::Ready(Some(Read::Pointer)));
+        assert_eq!(all.freshness("p/e", at(28_000), Waited::default()), Freshness::Wait(Read::Pointer));
+        // A copy is no answer of the control plane: the next request does not wait for another.
+        all.accept_copy("p/e", pointer(1, 1, &[]), at(29_000)).expect("taken");
+        assert_eq!(all.freshness("p/e", at(29_100), WAITED), Freshness::Ready(Some(Read::Pointer)));
+        assert_eq!(all.freshness("p/e", at(29_200), Waited::default()), Freshness::Ready(None));
+        assert_eq!(all.get("p/e").expect("held").staleness(at(29_200)), Some(29_200));
+    }
+
+    #[test]
+    fn a_busy_isolate_does_not_wait_for_a_silent_control_plane_an_idle_one_does() {
+        let mut all = loaded();
+        assert_eq!(all.freshness("p/e", at(3_400), Waited::default()), Freshness::Ready(Some(Read::Pointer)));
+        assert_eq!(all.freshness("p/e", at(4_100), Waited::default()), Freshness::Ready(None));
+        assert_eq!(all.freshness("p/e", at(5_500), Waited::default()), Freshness::Ready(Some(Read::Pointer)));
+        assert_eq!(all.freshness("p/e", at(5_600), Waited::default()), Freshness::Ready(None));
+        assert_eq!(all.freshness("p/e", at(60_000), Waited::default()), Freshness::Wait(Read::Pointer));
+    }
+
+    #[test]
+    fn a_pointer_that_is_old_on_arrival_is_read_again_at_the_pace_of_readings() {
+        let mut all = loaded();
+        assert_eq!(all.freshness("p/e", at(2_500), Waited::default()), Freshness::Ready(Some(Read::Pointer)));
+        // The location's cache answers at once with what was read at 1 s.
+        all.accept_pointer("p/e", pointer(1, 1, &[]), at(1_000)).expect("taken");
+        assert_eq!(all.freshness("p/e", at(3_500), Waited::default()), Freshness::Ready(None));
+        assert_eq!(all.freshness("p/e", at(3_501), Waited::default()), Freshness::Ready(Some(Read::Pointer)));
+        assert_eq!(all.freshness("p/e", at(4_900), Waited::default()), Freshness::Ready(None), "one read at a time");
     }
 
     #[test]
