@@ -11,6 +11,7 @@ export { DirectoryDo, EnvironmentDo, LedgerDo, MetricsDo, PointerDo } from "./sh
 
 const POINTER_WAITED = 1;
 const SNAPSHOT_WAITED = 2;
+const QUEUE_WAITED = 4;
 
 async function fetch(request, env, ctx) {
   const { url, method, headers } = request;
@@ -47,10 +48,17 @@ async function fetch(request, env, ctx) {
       case KIND.host:
         await readHost(env, frame.subject);
         break;
-      case KIND.queue:
-        return enqueue(frame, env, ctx);
+      case KIND.queue: {
+        // The answer says 202: it may only be sent once the queue has the message.
+        const message = frame.subject;
+        const response = frame.response();
+        behind(frame, env, ctx);
+        if (await enqueue(message, env)) return response;
+        waited |= QUEUE_WAITED;
+        break;
+      }
       default: {
-        const response = await administer(request, text, env);
+        const response = await administer(request, { text, size }, env);
         flush(env, ctx);
         return response;
       }
@@ -62,32 +70,21 @@ async function fetch(request, env, ctx) {
 const SMALL = 65_536;
 const EMPTY = { text: "", size: 0 };
 
-/** The answer says 202: it may only be sent once the queue has the message. */
-async function enqueue(frame, env, ctx) {
-  const message = frame.subject;
-  const response = frame.response();
-  behind(frame, env, ctx);
+/** Whether the queue took the message. */
+async function enqueue(message, env) {
   try {
     await env.EVENTS.send(message, { contentType: "text" });
+    return true;
   } catch (error) {
     console.warn(`the queue took no message: ${error?.message ?? error}`);
-    return new Response('{"type":"urn:headgate:problem:unavailable","title":"A dependency does not answer","status":503}', {
-      status: 503,
-      headers: { "content-type": "application/problem+json", "retry-after": "5", ...cors(response) },
-    });
+    return false;
   }
-  return response;
 }
 
 /** What is done behind an answer. */
 function behind(frame, env, ctx) {
   if (frame.read !== READ.nothing) ctx.waitUntil(read(env, frame.environment, { what: frame.read, order: frame.order }));
   flush(env, ctx);
-}
-
-function cors(response) {
-  const origin = response.headers.get("access-control-allow-origin");
-  return origin === null ? {} : { "access-control-allow-origin": origin, vary: "Origin" };
 }
 
 export default {

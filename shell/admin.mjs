@@ -1,11 +1,12 @@
 // Everything that is not the data plane: the core says which objects to call, and what to answer.
 import { count } from "./background.mjs";
 import openapi from "../schema/openapi.json";
+import home from "./home.html";
 import { call, OPERATION } from "./wasm.mjs";
 
 const BINDINGS = { directory: "DIRECTORY", environment: "ENVIRONMENT", pointer: "POINTER", metrics: "METRICS" };
 /** Files that are answers: too large to be carried in the wasm for every evaluation. */
-const ASSETS = { openapi: { text: openapi, type: "application/json" } };
+const ASSETS = { home, openapi };
 /** Calls at once: production allows six connections. */
 const AT_ONCE = 6;
 
@@ -34,12 +35,8 @@ function deployment({ VERSION }) {
   return { versionId: VERSION?.id ?? "local", deployedAt: Number.isNaN(timestamp) ? started() : timestamp };
 }
 
-function asset({ text, type }, method) {
-  return new Response(method === "HEAD" ? null : text, { headers: { "content-type": type, "cache-control": "no-cache", "x-content-type-options": "nosniff" } });
-}
-
 /** Answers a request of the control plane. */
-export async function administer(request, body, env) {
+export async function administer(request, { text, size }, env) {
   const url = new URL(request.url);
   const header = (name) => request.headers.get(name) ?? undefined;
   const input = {
@@ -52,8 +49,9 @@ export async function administer(request, body, env) {
       ifNoneMatch: header("if-none-match"),
       reason: header("headgate-reason"),
       contentType: header("content-type"),
-      body,
+      body: text,
     },
+    size,
     owner: env.OWNER_TOKEN,
     now: Date.now(),
     deployment: deployment(env),
@@ -64,9 +62,9 @@ export async function administer(request, body, env) {
     const plan = JSON.parse(call(OPERATION.plan, JSON.stringify(input)));
     if (plan.reply) {
       count(plan.counters);
-      return new Response(plan.reply.body || null, plan.reply);
+      const body = plan.asset === undefined ? plan.reply.body : ASSETS[plan.asset];
+      return new Response(body || null, plan.reply);
     }
-    if (plan.asset) return asset(ASSETS[plan.asset], request.method);
     input.gathered.push(...(await sendAll(env, plan.calls)));
   }
 }

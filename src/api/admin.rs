@@ -19,6 +19,9 @@ use std::cell::Cell;
 pub struct Planning {
     /// The request.
     pub request: Request,
+    /// Bytes of its body, as declared or as read; the body is empty when that is over the bound.
+    #[serde(default)]
+    pub size: usize,
     /// The secret `OWNER_TOKEN`, if one is set.
     pub owner: Option<String>,
     /// Results of the calls made so far, in the order of the calls.
@@ -98,11 +101,9 @@ pub enum Plan {
         reply: Reply,
         /// What is to be counted.
         counters: Vec<Delta>,
-    },
-    /// A file of the deployment is the answer.
-    Asset {
-        /// Which.
-        asset: &'static str,
+        /// The file of the deployment that is its body.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        asset: Option<&'static str>,
     },
     /// These calls are needed first, any order.
     Calls {
@@ -114,19 +115,21 @@ pub enum Plan {
 /// Says what a request needs, or answers it.
 pub fn plan(input: &Planning) -> Plan {
     let round = Round { input, cursor: Cell::new(0) };
-    let reply = match round.run() {
-        Ok(reply) | Err(Stop::Reply(reply)) => reply,
+    let (reply, asset) = match round.run() {
+        Ok(reply) | Err(Stop::Reply(reply)) => (reply, None),
+        Err(Stop::Asset(asset, reply)) => (reply, Some(asset)),
         Err(Stop::Calls(calls)) => return Plan::Calls { calls },
-        Err(Stop::Asset(asset)) => return Plan::Asset { asset },
     };
-    let reply = if input.request.method == "HEAD" { Reply { body: String::new(), ..reply } } else { reply };
+    let bodiless = input.request.method == "HEAD";
+    let reply = if bodiless { Reply { body: String::new(), ..reply } } else { reply }.finished();
+    let asset = asset.filter(|_| !bodiless);
     let label = |name: &str, value: String| [(name.to_owned(), value)].into();
     let status = label("status", reply.status.to_string());
     let mut counters = vec![Delta("headgate_admin_requests_total".to_owned(), status, 1)];
     if matches!(reply.status, 401 | 403) {
         counters.push(Delta("headgate_denied_total".to_owned(), label("surface", "admin".to_owned()), 1));
     }
-    Plan::Reply { reply, counters }
+    Plan::Reply { reply, counters, asset }
 }
 
 /// Why a round ends early.
@@ -135,8 +138,8 @@ pub(super) enum Stop {
     Calls(Vec<Call>),
     /// The answer is known already.
     Reply(Reply),
-    /// The answer is a file of the deployment.
-    Asset(&'static str),
+    /// The answer's body is a file of the deployment: too large to be carried in the wasm.
+    Asset(&'static str, Reply),
 }
 
 impl From<Refusal> for Stop {
@@ -219,13 +222,14 @@ impl Round<'_> {
         let method = if request.method == "HEAD" { "GET" } else { &request.method };
         let route = http::parse(method, &request.path)?;
         let row = route.operation.row();
-        check_body(request, row.body)?;
+        check_body(request, self.input.size, row.body)?;
         let query = Query::read(&request.query, row.query)?;
         match row.access {
             Access::Public => match route.operation {
+                Operation::Home => Err(Stop::Asset("home", Reply::page())),
                 Operation::Health => health::health(self),
                 Operation::Ready => Ok(health::ready(self)),
-                Operation::OpenApi => Err(Stop::Asset("openapi")),
+                Operation::OpenApi => Err(Stop::Asset("openapi", Reply::json(200, ""))),
                 _ => Err(http::Miss::NotFound.into()),
             },
             Access::Evaluation => Err(http::Miss::NotFound.into()),
@@ -387,8 +391,8 @@ impl Round<'_> {
     }
 }
 
-fn check_body(request: &Request, body: Body) -> Answer<()> {
-    if request.body.len() > limits::ADMIN_BODY_BYTES {
+fn check_body(request: &Request, size: usize, body: Body) -> Answer<()> {
+    if request.body.len().max(size) > limits::ADMIN_BODY_BYTES {
         let detail = format!("a body has at most {} bytes", limits::ADMIN_BODY_BYTES);
         return Err(Refusal::new(Fault::TooLarge, detail));
     }

@@ -143,6 +143,7 @@ impl World {
     pub(crate) fn request(&self, request: Request) -> Answered {
         let mut planning = Planning {
             request,
+            size: 0,
             owner: Some(OWNER.to_owned()),
             gathered: Vec::new(),
             now: self.now.get(),
@@ -154,11 +155,6 @@ impl World {
                 Plan::Reply { reply, .. } => {
                     let json = serde_json::from_str(&reply.body).unwrap_or(Value::Null);
                     return Answered { status: reply.status, reply, json };
-                }
-                Plan::Asset { asset } => {
-                    let reply = Reply::json(200, format!("{{\"asset\":\"{asset}\"}}"));
-                    let json = serde_json::from_str(&reply.body).unwrap_or(Value::Null);
-                    return Answered { status: 200, reply, json };
                 }
                 Plan::Calls { calls } => {
                     for Call { object, name, message } in calls {

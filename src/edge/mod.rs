@@ -148,7 +148,8 @@ fn without_port(host: &str) -> &str {
 
 /// Answers a request of the data plane. The input holds, each on its line: method, target, host
 /// and port, authorization, if-none-match, origin, cookie; then the body, whose `size` is what was
-/// declared or read. `waited` says what was waited for (1 the pointer, 2 the snapshot, 3 both),
+/// declared or read. `waited` says what was waited for (1 the pointer, 2 the snapshot, 4 the queue,
+/// in vain; their sum),
 /// `rate` which limit is reached (1 the token's, 2 everybody's).
 #[unsafe(no_mangle)]
 #[allow(clippy::cast_possible_truncation, reason = "milliseconds since 1970 have 41 bits")]
@@ -160,6 +161,7 @@ pub extern "C" fn hg_answer(length: usize, now: f64, waited: u32, size: f64, rat
         let mut next = || line(&mut rest);
         let (method, target, host, authorization) = (next(), next(), without_port(next()), next());
         let (if_none_match, origin, cookie) = (next(), next(), next());
+        let queue_failed = waited & 4 != 0;
         let waited = Waited { pointer: waited & 1 != 0, snapshot: waited & 2 != 0 };
         let rate = match rate {
             1 => Rate::TokenExceeded,
@@ -179,6 +181,7 @@ pub extern "C" fn hg_answer(length: usize, now: f64, waited: u32, size: f64, rat
             size: size as usize,
             waited,
             rate,
+            queue_failed,
         };
         #[cfg(feature = "faults")]
         faults::provoke(target);

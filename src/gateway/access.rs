@@ -2,6 +2,7 @@
 
 use super::{Gateway, Held, Output};
 use crate::flag::{Attributes, Context, Slot};
+use crate::http::SECURITY_HEADERS;
 use crate::json::{Node, Number, parse};
 use crate::snapshot::{Snapshot, TokenEntry};
 use crate::time::Instant;
@@ -87,11 +88,9 @@ pub(super) fn origin(origin: &str, host: &str, allowed: &[String]) -> Origin {
 impl Output {
     /// The headers that every answer carries.
     pub(super) fn security_headers(&mut self) {
-        self.lines(concat!(
-            "x-content-type-options\nnosniff\n",
-            "strict-transport-security\nmax-age=31536000; includeSubDomains\n",
-            "referrer-policy\nno-referrer\n",
-        ));
+        for (name, value) in SECURITY_HEADERS {
+            self.header(name, value);
+        }
     }
 
     /// Lets a browser page of this origin read the answer; `origin` comes from a request.
@@ -118,8 +117,10 @@ impl Output {
     /// Which version answered, and whether it may be out of date.
     pub(super) fn version_headers(&mut self, held: &Held, now: Instant) {
         self.header_number("headgate-version", held.snapshot().map_or(0, Snapshot::version));
-        if let Some(age) = held.staleness(now) {
-            self.header_number("headgate-stale", age / 1_000);
+        match held.staleness(now) {
+            Some(_) if held.is_of_unknown_age() => self.header("headgate-stale", "unknown"),
+            Some(age) => self.header_number("headgate-stale", age / 1_000),
+            None => {}
         }
     }
 }

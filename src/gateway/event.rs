@@ -8,6 +8,9 @@ use crate::limits;
 use crate::time::Instant;
 use serde_json::json;
 
+/// Seconds after which events that the queue did not take may be sent again.
+const QUEUE_PAUSE: &str = "5";
+
 impl Gateway {
     pub(super) fn events(&mut self, call: &Call<'_>, now: Instant) -> Step {
         if call.method == "OPTIONS" {
@@ -21,6 +24,10 @@ impl Gateway {
         if call.rate == Rate::DeploymentExceeded {
             let refusal = Refusal::new(Fault::TooMany, "events are refused while evaluations need the room");
             return self.problem(call, &environment, &refusal.with("retry-after", RATE_WINDOW));
+        }
+        if call.queue_failed {
+            let refusal = Refusal::new(Fault::Unavailable, "the queue takes no events at the moment; send them again");
+            return self.problem(call, &environment, &refusal.with("retry-after", QUEUE_PAUSE));
         }
         let batch = match intake(call) {
             Ok(batch) => batch,

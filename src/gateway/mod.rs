@@ -13,6 +13,7 @@ pub use environments::{Declined, Environments, Freshness, Held, Read, Waited};
 pub use output::Output;
 
 use crate::flag::Scratch;
+use crate::http::{Fault, Refusal};
 use crate::time::Instant;
 use std::collections::HashMap;
 
@@ -41,6 +42,8 @@ pub struct Call<'a> {
     pub waited: Waited,
     /// Whether a rate limit is reached.
     pub rate: Rate,
+    /// Whether the queue did not take the request's message.
+    pub queue_failed: bool,
 }
 
 impl<'a> Call<'a> {
@@ -67,6 +70,11 @@ pub enum Rate {
 
 /// Seconds after which a request over its limit may be tried again: the limits' window.
 const RATE_WINDOW: &str = "10";
+
+/// The refusal of a token that has asked too often.
+fn too_many() -> Refusal {
+    Refusal::new(Fault::TooMany, "too many requests with this token").with("retry-after", RATE_WINDOW)
+}
 
 /// What only the platform knows; asked only when an answer hangs on it, because most do not.
 pub trait Place {
@@ -161,11 +169,19 @@ impl Gateway {
             "/v1/update" => self.update(call, now),
             path => match path.strip_prefix("/ofrep/v1/evaluate/flags/") {
                 Some(key) => self.ofrep(call, Some(key), place, now),
-                None if known => return Step::Pass,
+                None if known => return self.pass(call),
                 None => return Step::Host(call.host.into()),
             },
         };
         if step == Step::Pass && !known { Step::Host(call.host.into()) } else { step }
+    }
+
+    /// Hands a request on to the control plane, unless its token has asked too often.
+    fn pass(&mut self, call: &Call<'_>) -> Step {
+        if call.rate == Rate::TokenExceeded && !call.authorization.is_empty() {
+            return self.problem(call, "", &too_many());
+        }
+        Step::Pass
     }
 
     /// Takes note of which environment routes a hostname; none means that it is the gateway's own.

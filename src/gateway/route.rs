@@ -15,7 +15,7 @@ const OWN_PREFIX: &str = "/.headgate/";
 impl Gateway {
     pub(super) fn routed(&mut self, call: &Call<'_>, environment: &str, place: &dyn Place, now: Instant) -> Step {
         if call.path().starts_with(OWN_PREFIX) {
-            return Step::Pass;
+            return self.pass(call);
         }
         match self.ready(environment, call, now) {
             Ok(true) => {}

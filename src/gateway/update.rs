@@ -1,7 +1,7 @@
 //! `GET /v1/update`: the update gate alone.
 
 use super::access;
-use super::{Call, Gateway, Held, RATE_WINDOW, Rate, Step, Unready};
+use super::{Call, Gateway, Held, Rate, Step, Unready, too_many};
 use crate::http::{Fault, Query, Refusal};
 use crate::time::Instant;
 use serde_json::json;
@@ -47,8 +47,7 @@ impl Gateway {
     /// The environment of the request's token, once it can be looked at and the token is good.
     pub(super) fn admitted(&mut self, call: &Call<'_>, now: Instant) -> Result<String, Step> {
         if call.rate == Rate::TokenExceeded {
-            let refusal = Refusal::new(Fault::TooMany, "too many requests with this token");
-            return Err(self.problem(call, "", &refusal.with("retry-after", RATE_WINDOW)));
+            return Err(self.problem(call, "", &too_many()));
         }
         let unauthorized =
             || Refusal::new(Fault::Unauthenticated, "a valid client or server token of this environment is needed");

@@ -14,6 +14,13 @@ pub use table::{Access, Body, Method, Operation, Role, Row, TABLE};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 
+/// The headers that every answer carries, whoever makes it.
+pub const SECURITY_HEADERS: [(&str, &str); 3] = [
+    ("x-content-type-options", "nosniff"),
+    ("strict-transport-security", "max-age=31536000; includeSubDomains"),
+    ("referrer-policy", "no-referrer"),
+];
+
 /// What the control plane needs of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -69,6 +76,18 @@ impl Reply {
         Self::json(status, serde_json::to_string(value).unwrap_or_default())
     }
 
+    /// The head of a page: it loads nothing and stands in nobody's frame.
+    pub fn page() -> Self {
+        let mut reply = Self::json(200, "");
+        "text/html; charset=utf-8".clone_into(&mut reply.headers[0].1);
+        reply
+            .with(
+                "content-security-policy",
+                "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            )
+            .with("x-frame-options", "DENY")
+    }
+
     /// An answer without a body.
     pub fn empty(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: String::new() }
@@ -78,6 +97,17 @@ impl Reply {
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// The same as it goes out: with the headers of every answer, and kept by no cache that was
+    /// not told to.
+    #[must_use]
+    pub fn finished(mut self) -> Self {
+        if self.header("cache-control").is_none() {
+            self = self.with("cache-control", "no-store");
+        }
+        self.headers.extend(SECURITY_HEADERS.map(|(name, value)| (name.to_owned(), value.to_owned())));
         self
     }
 
