@@ -1,9 +1,6 @@
 // Reading bodies within their bounds.
 import { call, OPERATION } from "./wasm.mjs";
 
-/** Bodies up to this many bytes are within every path's bound. */
-const SMALL = 65_536;
-
 /**
  * A request's body as text, decompressed, and its size in bytes. A body over the path's bound is
  * not read to its end, or at all when it says its length: it comes back empty with a size that the
@@ -12,9 +9,6 @@ const SMALL = 65_536;
 export async function readBody(request, target) {
   const declared = request.headers.get("content-length");
   const plain = request.headers.get("content-encoding") === null;
-  if (plain && declared !== null && Number(declared) <= SMALL) {
-    return { text: await request.text(), size: Number(declared) };
-  }
   if (request.body === null) return { text: "", size: 0 };
   const limit = Number(call(OPERATION.bodyLimit, target));
   if (declared !== null && Number(declared) > limit) return { text: "", size: Number(declared) };
