@@ -223,7 +223,11 @@ impl Held {
             let read = Read::Snapshot(order.0, order.1);
             return if waited.snapshot { Freshness::Away } else { Freshness::Wait(read) };
         };
-        // A clock that ran backwards makes the pointer neither old nor young: read it again.
+        // A clock that ran backwards makes the pointer neither old nor young: its age is forgotten,
+        // else no reading by the new clock would ever count, and every request would wait.
+        if self.read_at - now > HARD_AGE {
+            self.read_at = 0;
+        }
         let age = now - self.read_at;
         let just_failed = self.failed_at.is_some_and(|at| (now - at).abs() < FAILURE);
         let silent = self.unanswered.is_some_and(|since| (SILENCE..FAILURE).contains(&(now - since)));
@@ -339,6 +343,15 @@ mod tests {
         // A slow answer to an earlier question makes nothing younger.
         all.accept_pointer("p/e", pointer(1, 1, &[]), at(2_000)).expect("taken");
         assert_eq!(all.freshness("p/e", at(11_001), Waited::default()), Freshness::Wait(Read::Pointer));
+    }
+
+    #[test]
+    fn a_clock_that_ran_backwards_is_waited_for_once() {
+        let mut all = loaded();
+        all.accept_pointer("p/e", pointer(1, 1, &[]), at(3_600_000)).expect("taken");
+        assert_eq!(all.freshness("p/e", at(10_000), Waited::default()), Freshness::Wait(Read::Pointer));
+        all.accept_pointer("p/e", pointer(1, 1, &[]), at(10_000)).expect("taken");
+        assert_eq!(all.freshness("p/e", at(10_100), Waited::default()), Freshness::Ready(None));
     }
 
     #[test]
