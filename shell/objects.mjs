@@ -63,15 +63,25 @@ export class DirectoryDo extends Keeper {
   operation = OPERATION.directory;
 }
 
-export class PointerDo extends Keeper {
+/** An object that only this code talks to: whoever sent the message must not take a refusal for success. */
+class Inner extends Keeper {
+  async call(message) {
+    const output = this.step(message);
+    if (!output.commit) throw new Error(output.reply ?? "refused");
+    await this.perform(output.effects);
+    return output.reply;
+  }
+}
+
+export class PointerDo extends Inner {
   operation = OPERATION.pointer;
 }
 
-export class MetricsDo extends Keeper {
+export class MetricsDo extends Inner {
   operation = OPERATION.metrics;
 }
 
-export class LedgerDo extends Keeper {
+export class LedgerDo extends Inner {
   operation = OPERATION.ledger;
 }
 
