@@ -190,3 +190,31 @@ fn a_deleted_environment_leaves_nothing_to_serve_and_may_come_back() {
     assert_eq!((&before["incarnation"], &world.pointer(NAME)["incarnation"]), (&json!(1), &json!(2)));
     world.owner("PUT", &at("/flags/chat"), FLAG).expect(201);
 }
+
+#[test]
+fn a_clock_that_ran_backwards_holds_up_no_publication() {
+    let world = World::populated();
+    change(&world, "a");
+    world.pass(2_000);
+    assert!(world.pump(NAME));
+    world.pass(-3_600_000);
+    change(&world, "b");
+    world.pass(1_000);
+    assert!(pump(&world).receipt.is_some());
+}
+
+#[test]
+fn a_restoration_keeps_the_kills_that_the_edge_has() {
+    let world = World::populated();
+    world.put(&at("/flags/chat2"), FLAG);
+    world.pass(2_000);
+    assert!(world.pump(NAME));
+    let mut seen = world.pointer(NAME);
+    seen["sequence"] = json!(99);
+    seen["killed"] = json!([1]);
+    world.send("pointer", NAME, &json!({"move":{"pointer": seen.to_string()}}).to_string());
+    world.pass(2_000);
+    assert!(reconcile(&world, &seen).receipt.is_some());
+    assert_eq!(world.pointer(NAME)["incarnation"], json!(2));
+    assert_eq!(world.pointer(NAME)["killed"], json!([1]), "{}", world.pointer(NAME));
+}

@@ -88,6 +88,23 @@ pub(super) fn environment(store: &Store<'_>, author: &Author, kill: bool) -> Ans
     answer(store, "environment", kill, changed)
 }
 
+/// After a restoration from a backup: what the edge has killed meanwhile stays killed.
+pub(super) fn restore(store: &Store<'_>, author: &Author, environment: bool, ids: &[i64]) -> Answer<()> {
+    if environment {
+        store.sql.run("UPDATE meta SET killed = 1", &[])?;
+        note(store, author, "environment", true)?;
+    }
+    for id in ids {
+        let query = "SELECT key FROM entity WHERE kind = 'flag' AND id = ?1
+                     AND NOT EXISTS (SELECT 1 FROM kill WHERE id = ?1 AND lifted_at IS NULL)";
+        let Some(row) = store.sql.first(query, &[(*id).into()])? else { continue };
+        let key = row.text(0)?;
+        insert(store, &key, *id, author)?;
+        note(store, author, &Sort::Of(Kind::Flag).name(&key), true)?;
+    }
+    Ok(())
+}
+
 /// A flag is made again that went while it was killed: it comes back killed, under its new id; the
 /// old one stays for a while.
 pub(super) fn inherit(store: &Store<'_>, key: &str, id: i64) -> Answer<()> {

@@ -57,12 +57,15 @@ fn load(store: &Store<'_>) -> Answer<Publication> {
     let Some(row) = store.sql.first(query, &[])? else {
         return Ok(Publication { settled: [0; 3], flight: None, started_at: 0, attempts: 0, retry_at: 0 });
     };
+    let now = store.now.millis();
+    // A start in the future means that the clock ran backwards: then nothing holds anything up.
+    let passed = |at: i64, most: i64| if at > now.saturating_add(most) { 0 } else { at };
     Ok(Publication {
         settled: [row.integer(0)?, row.integer(1)?, row.integer(2)?],
         flight: row.optional_text(3)?,
-        started_at: row.integer(4)?,
+        started_at: passed(row.integer(4)?, PACE),
         attempts: row.integer(5)?,
-        retry_at: row.integer(6)?,
+        retry_at: passed(row.integer(6)?, BACKOFF),
     })
 }
 
@@ -267,6 +270,9 @@ pub(super) fn reconcile(store: &Store<'_>, pointer: Option<&str>) -> Answer<Outp
         let author = Author::system("restored from a backup: the edge was ahead");
         store.sql.run("UPDATE meta SET incarnation = ?", &[(order.0 + 1).into()])?;
         store.advance(&meta, &author, "restore", "environment")?;
+        if let Some(seen) = &seen {
+            kill::restore(store, &author, seen.kill && !meta.killed, &seen.killed)?;
+        }
     } else if order < (state.settled[0], state.settled[2]) {
         store.sql.run("UPDATE publication SET incarnation = 0, version = 0, sequence = 0", &[])?;
     }
