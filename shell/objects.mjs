@@ -51,9 +51,17 @@ class Keeper extends DurableObject {
     return failed;
   }
 
-  async effect({ put, delete: removed, pointer, gauges }) {
+  async claim({ key, text }) {
+    const holder = await this.env.SNAPSHOTS.get(key);
+    if (holder === null) await this.env.SNAPSHOTS.put(key, text);
+    else if (holder !== text) console.warn(`${key} belongs to ${holder}, not to ${text}`);
+  }
+
+  async effect({ put, delete: removed, claim, release, pointer, gauges }) {
     if (put) await this.env.SNAPSHOTS.put(put.key, put.text);
     if (removed) await this.env.SNAPSHOTS.delete(removed.key);
+    if (claim) await this.claim(claim);
+    if (release && (await this.env.SNAPSHOTS.get(release.key)) === release.text) await this.env.SNAPSHOTS.delete(release.key);
     if (pointer) await this.env.POINTER.getByName(pointer.name).call(pointer.message);
     if (gauges) await this.env.METRICS.getByName("metrics").call(gauges.message);
   }

@@ -144,6 +144,8 @@ async function awaitPointer(env, environment) {
 
 /** Finds out which environment routes a hostname, if any. */
 export async function readHost(env, host) {
-  const owner = await env.SNAPSHOTS.get(`host/${host}`, { cacheTtl: HOST_SECONDS }).catch(() => null);
+  // The gateway's own hostnames are never looked up: no route can take them.
+  const own = (env.GATEWAY_HOSTS ?? "").split(/[\s,]+/).includes(host);
+  const owner = own ? null : await env.SNAPSHOTS.get(`host/${host}`, { cacheTtl: HOST_SECONDS }).catch(() => null);
   call(OPERATION.acceptHost, `${host}\n${owner ?? ""}`);
 }

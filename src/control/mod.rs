@@ -49,7 +49,8 @@
 //! **ledger** (named `project/environment`): `{"take":{"id":…,"message":…}}` with a message
 //! of the event queue → `taken` or `known`.
 //!
-//! **effects**: `{"put":{"key","text"}}` and `{"delete":{"key"}}` on KV,
+//! **effects**: `{"put":{"key","text"}}`, `{"delete":{"key"}}`, `{"claim":{"key","text"}}` and
+//! `{"release":{"key","text"}}` on KV,
 //! `{"pointer":{"name","message"}}`: send the message to that pointer object,
 //! `{"gauges":{"message"}}`: send the message to the metrics object.
 
@@ -138,6 +139,20 @@ pub enum Effect {
     Delete {
         /// The key.
         key: String,
+    },
+    /// Write a key of KV unless it holds another value: whoever was first keeps it.
+    Claim {
+        /// The key.
+        key: String,
+        /// The value.
+        text: String,
+    },
+    /// Delete a key of KV if it holds this value.
+    Release {
+        /// The key.
+        key: String,
+        /// The value.
+        text: String,
     },
     /// Send a message to a pointer object.
     Pointer {

@@ -62,6 +62,17 @@ impl Attributes {
         slot
     }
 
+    /// Hands over the slots of an attribute and of everything below it: `account` and `account.plan`.
+    pub fn within(&self, name: &str, mut slot: impl FnMut(Slot)) {
+        self.find(name).into_iter().for_each(&mut slot);
+        let first = name.split('.').next().unwrap_or(name);
+        for (path, below) in self.nested.get(first).into_iter().flatten() {
+            if path.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')) {
+                slot(*below);
+            }
+        }
+    }
+
     /// Whether some flag looks at the country, the region and the continent.
     pub fn places(&self) -> [bool; 3] {
         self.places
@@ -124,6 +135,13 @@ impl<'c> Context<'c> {
     pub fn set(&mut self, slot: Slot, node: Option<&'c Node<'c>>) {
         if let Some(place) = self.slots.get_mut(slot.0 as usize) {
             *place = node;
+        }
+    }
+
+    /// Takes over what another context of the same attributes has, but for its targeting key.
+    pub fn adopt(&mut self, other: &Self) {
+        for (place, given) in self.slots.iter_mut().zip(&other.slots).skip(1) {
+            *place = given.or(*place);
         }
     }
 

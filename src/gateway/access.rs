@@ -1,7 +1,7 @@
 //! Who may ask, from where, and which attributes are believed.
 
 use super::{Gateway, Held, Output};
-use crate::flag::{Attributes, Context, Slot};
+use crate::flag::Context;
 use crate::http::SECURITY_HEADERS;
 use crate::json::{Node, Number, parse};
 use crate::snapshot::{Snapshot, TokenEntry};
@@ -11,7 +11,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -132,20 +131,12 @@ impl Output {
 /// "attributes": {…}}`, the signature HMAC-SHA256 (RFC 2104) of the payload's text with the
 /// environment's context key. The unit must be the request's targeting key.
 pub(super) fn restrict<'c>(context: &mut Context<'c>, snapshot: &Snapshot, signed: Option<&'c Node<'c>>) {
+    let attributes = snapshot.flags.attributes();
     for name in &snapshot.trusted {
-        if let Some(slot) = snapshot.flags.attributes().find(name) {
-            context.set(slot, None);
-        }
+        attributes.within(name, |slot| context.set(slot, None));
     }
-    let Some(Node::Object(members)) = signed.and_then(|payload| payload.get("attributes")) else { return };
-    put(context, snapshot.flags.attributes(), members);
-}
-
-fn put<'c>(context: &mut Context<'c>, attributes: &Attributes, members: &'c [(Cow<'c, str>, Node<'c>)]) {
-    for (name, node) in members {
-        if let Some(slot) = attributes.find(name).filter(|slot| *slot != Slot::TARGETING_KEY) {
-            context.set(slot, Some(node));
-        }
+    if let Some(Node::Object(members)) = signed.and_then(|payload| payload.get("attributes")) {
+        context.adopt(&Context::new(attributes, members, context.now()));
     }
 }
 

@@ -197,6 +197,19 @@ fn clients_may_not_claim_what_the_environment_trusts() {
 }
 
 #[test]
+fn trust_covers_what_lies_below_an_attribute() {
+    let flag = boolean(
+        r#""client":true,"rules":[{"id":"a","if":{"attribute":"account.plan","equals":"premium"},"serve":"on"}],"default":"off""#,
+    );
+    let mut gateway = gateway(r#"{"trusted":["account"]}"#, &[("f", &flag)]);
+    let mut served = |kind, context: &str| ask(&mut gateway, kind, BULK, &format!(r#"{{"context":{context}}}"#)).1;
+    for claim in [r#"{"account":{"plan":"premium"}}"#, r#"{"account.plan":"premium"}"#] {
+        assert!(served(TokenKind::Client, claim).contains("DEFAULT"), "{claim}");
+        assert!(served(TokenKind::Server, claim).contains("TARGETING_MATCH"), "{claim}");
+    }
+}
+
+#[test]
 fn the_edge_says_where_a_request_comes_from_unless_the_context_does() {
     let flag =
         boolean(r#""rules":[{"id":"a","if":{"attribute":"country","equals":"CH"},"serve":"on"}],"default":"off""#);

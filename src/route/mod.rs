@@ -28,6 +28,8 @@ impl RouteDocument {
             let host = text(node, 253, &at.member("host"), problems)?;
             if !host.split('.').all(is_label) {
                 problems.add(&at.member("host"), "must be a hostname in lower case, without scheme and port");
+            } else if host == "localhost" || host.parse::<std::net::Ipv4Addr>().is_ok() {
+                problems.add(&at.member("host"), "must be a name of its own: this one is the gateway's");
             }
             Some(host.to_owned())
         });
@@ -103,6 +105,16 @@ impl Serialize for RouteDocument {
 mod tests {
     use super::*;
     use crate::json::parse;
+
+    #[test]
+    fn the_gateway_s_own_hosts_are_not_routed() {
+        for host in ["localhost", "127.0.0.1"] {
+            let input = format!(r#"{{"host":"{host}","flag":"f","targets":{{"on":"https://a.example"}}}}"#);
+            let mut problems = Problems::default();
+            RouteDocument::read(&parse(&input).expect("valid JSON"), &At::ROOT, &mut problems);
+            assert_eq!(problems.count(), 1, "{host}");
+        }
+    }
 
     #[test]
     fn targets_come_from_configuration_alone_and_must_be_sound() {

@@ -173,16 +173,19 @@ fn effects(store: &Store<'_>, meta: &Meta, state: &Publication) -> Answer<Vec<Ef
         let insert = "INSERT INTO artifact VALUES (?, NULL, 0) ON CONFLICT (key) DO NOTHING";
         store.sql.run(insert, &[(&key).into()])?;
         effects.push(Effect::Put { key, text: snapshot::text(store, meta, None)? });
-        effects.extend(hosts(store, meta)?);
     }
     effects.push(pointer_effect(store, meta)?);
     effects.push(Effect::Put { key: format!("current/{}", dotted(meta)), text: pointer_text(store, meta)? });
-    effects.extend(sweep(store)?);
+    if state.settled[..2] != truth(meta)[..2] {
+        effects.extend(hosts(store, meta)?);
+    }
+    effects.extend(sweep(store, meta)?);
     effects.push(Effect::Gauges { message: serde_json::to_string(&gauges(store, meta)?)? });
     Ok(effects)
 }
 
-/// Says whose environment routes a hostname, for isolates that meet it first. A hostname that is
+/// Says which environment routes a hostname, for isolates that meet it first; the first to route it
+/// keeps it, so that nobody can take another's traffic. A hostname that is
 /// routed no more is swept like a snapshot; until then its environment answers that it has no route.
 fn hosts(store: &Store<'_>, meta: &Meta) -> Answer<Vec<Effect>> {
     let query = "SELECT DISTINCT 'host/' || json_extract(document, '$.host') FROM entity WHERE kind = 'route'";
@@ -191,18 +194,21 @@ fn hosts(store: &Store<'_>, meta: &Meta) -> Answer<Vec<Effect>> {
         let key = row.text(0)?;
         let keep = "INSERT INTO artifact VALUES (?, NULL, 0) ON CONFLICT (key) DO UPDATE SET superseded_at = NULL";
         store.sql.run(keep, &[(&key).into()])?;
-        effects.push(Effect::Put { key, text: meta.environment.clone() });
+        effects.push(Effect::Claim { key, text: meta.environment.clone() });
     }
     Ok(effects)
 }
 
-fn sweep(store: &Store<'_>) -> Answer<Vec<Effect>> {
+fn sweep(store: &Store<'_>, meta: &Meta) -> Answer<Vec<Effect>> {
     let query = format!("SELECT key FROM artifact WHERE superseded_at < ? LIMIT {SWEPT}");
     let mut effects = Vec::new();
     for row in store.sql.rows(&query, &[store.now.plus_millis(-KEPT).into()])? {
         let key = row.text(0)?;
         store.sql.run("UPDATE artifact SET deleting = 1 WHERE key = ?", &[(&key).into()])?;
-        effects.push(Effect::Delete { key });
+        // A hostname may be another environment's by now.
+        let hostname = key.starts_with("host/");
+        let text = meta.environment.clone();
+        effects.push(if hostname { Effect::Release { key, text } } else { Effect::Delete { key } });
     }
     Ok(effects)
 }
