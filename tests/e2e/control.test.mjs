@@ -1,11 +1,9 @@
 // The control plane over HTTP: conditional writes, problems, roles, history, audit, copies.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { request as httpRequest } from "node:http";
 import { before, test } from "node:test";
-import { example, OWNER_TOKEN, start, until } from "./harness.mjs";
+import { example, OWNER_TOKEN, start, until, upload } from "./harness.mjs";
 
 const HOME = "/v1/projects/shop/environments";
 const at = (path, environment = "production") => `${HOME}/${environment}${path}`;
@@ -210,20 +208,6 @@ const FAULTS = [
   ["a bad parameter", ["POST", "/import?mode=force", { project: "shop", environments: { production: {} } }], 400, "bad-parameter"],
 ];
 
-test("a body that says it is too large is refused unread", async () => {
-  const request = httpRequest(`${gateway.url}${at("/import")}`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${OWNER_TOKEN}`, "content-length": 10_000_000 },
-  });
-  request.on("error", () => {});
-  request.write('"x');
-  const [response] = await once(request, "response");
-  const chunks = await response.toArray();
-  request.destroy();
-  assert.equal(response.statusCode, 413);
-  assert.equal(JSON.parse(Buffer.concat(chunks)).type, "urn:headgate:problem:too-large");
-});
-
 test("each fault has its own problem, and nothing is half written", async (t) => {
   await made(at("/flags/circle-a"), flag());
   await made(at("/flags/circle-b"), requires("circle-a"));
@@ -239,21 +223,13 @@ test("each fault has its own problem, and nothing is half written", async (t) =>
   assert.equal((await api("GET", at("/export"))).text, before);
 });
 
-test("a body over its bound is refused, with its length declared or chunked", async () => {
-  const chunk = new TextEncoder().encode(" ".repeat(1_000_000));
-  const stream = () => {
-    let left = 12;
-    return new ReadableStream({
-      pull: (controller) => (left-- > 0 ? controller.enqueue(chunk) : controller.close()),
-    });
-  };
-  const { status, body } = await gateway.ask("/v1/import", {
-    method: "POST",
-    duplex: "half",
-    headers: { authorization: "Bearer hg_owner_for-tests-only", "content-type": "application/json" },
-    body: stream(),
-  });
-  assert.deepEqual([status, body.type], [413, "urn:headgate:problem:too-large"]);
+test("a body over its bound is refused, unread when it says its length", async () => {
+  const headers = { authorization: `Bearer ${OWNER_TOKEN}`, "content-type": "application/json" };
+  const url = `${gateway.url}/v1/import`;
+  const bound = 9 * 1024 * 1024;
+  problem(await upload(url, { ...headers, "content-length": bound + 1 }), 413, "too-large");
+  problem(await upload(url, headers, [" ".repeat(bound), "x"]), 413, "too-large");
+  problem(await upload(url, headers, [" ".repeat(bound - 1), "x"]), 400, "not-json");
 });
 
 test("roles reach as far as they say", async () => {

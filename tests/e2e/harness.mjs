@@ -2,7 +2,9 @@
 // wrangler.toml, with what a test has to drive: restart, eviction, cron, queue, several
 // isolates, faults. It builds nothing: `make build faults` does.
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
+import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Log, LogLevel, Miniflare } from "miniflare";
@@ -45,6 +47,23 @@ async function answer(response) {
     body = text;
   }
   return { status: response.status, headers: response.headers, etag: response.headers.get("etag"), text, body };
+}
+
+/**
+ * A POST as `fetch` does not send it: with a `content-length` whose body never comes, or else in
+ * chunks. Gives the answer as soon as it is there.
+ */
+export async function upload(url, headers, chunks = []) {
+  const sent = request(url, { method: "POST", headers, agent: false });
+  const answered = once(sent, "response");
+  for (const chunk of chunks) sent.write(chunk);
+  if (headers["content-length"] === undefined) sent.end();
+  else sent.flushHeaders();
+  const [response] = await answered;
+  response.setEncoding("utf8");
+  const text = (await response.toArray()).join("");
+  sent.on("error", () => {}).destroy();
+  return { status: response.statusCode, headers: new Headers(response.headers), text, body: JSON.parse(text) };
 }
 
 /** A caller of the HTTP API at `send(path, init)`: JSON in, JSON out, the owner unless told otherwise. */
@@ -269,7 +288,7 @@ export async function start({ t, isolates = 1, cache = true, port = 0, ...option
 
 /**
  * Starts `scripts/serve.mjs` as a process of its own, which `kill()` ends with all that
- * belongs to it, as a power cut would; `stop()` asks it to end and gives its exit code.
+ * belongs to it, as a power cut would, and `crash()` alone; `stop()` asks it to end and gives its exit code.
  */
 export async function startProcess({ t, state, documents = [], port = 0, ownerToken = OWNER_TOKEN, args = [] }) {
   const imports = documents.flatMap((path) => ["--import", path]);
@@ -283,8 +302,17 @@ export async function startProcess({ t, state, documents = [], port = 0, ownerTo
   const exited = new Promise((resolve) => child.on("close", (code, signal) => resolve(code ?? signal)));
   const running = () => child.exitCode === null && child.signalCode === null;
   const kill = () => {
-    if (running()) process.kill(-child.pid, "SIGKILL");
+    try {
+      process.kill(-child.pid, "SIGKILL");
+    } catch {
+      // All of the group has ended.
+    }
     return exited;
+  };
+  /** Ends the process alone, as a crash would: what it started lives on. */
+  const crash = async () => {
+    process.kill(child.pid, "SIGKILL");
+    await until(() => !running());
   };
   t?.after(kill);
 
@@ -299,6 +327,7 @@ export async function startProcess({ t, state, documents = [], port = 0, ownerTo
     output,
     exited,
     kill,
+    crash,
     stop: () => {
       child.kill("SIGTERM");
       return exited;

@@ -84,7 +84,7 @@ test("a later start has the same tokens, also after a kill; only the owner reads
 test("a server that was killed leaves nothing in the next one's way", async (t) => {
   const state = join(temporaryFolder(t), "state");
   const first = await startProcess({ t, state });
-  process.kill(first.pid, "SIGKILL");
+  await first.crash();
   const second = await startProcess({ t, state });
   assert.equal(second.ready.ownerToken, first.ready.ownerToken);
   await assert.rejects(fetch(`${first.url}/health/ready`), "its workerd has ended");
