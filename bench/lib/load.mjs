@@ -4,17 +4,18 @@ import { connect } from "node:net";
 
 const ADDRESS = "10.000.000.000";
 
-/** A request's bytes; each time it is sent it comes from another address. */
-export function request(method, path, headers, body = "") {
+/** A request's bytes; each time it is sent it comes from another address, unless `visitors` is one. */
+export function request(method, path, headers, body = "", visitors = Infinity) {
   const lines = Object.entries({ host: "localhost", ...headers, "cf-connecting-ip": ADDRESS }).map(([name, value]) => `${name}: ${value}\r\n`);
   const length = method === "GET" ? "" : `content-length: ${Buffer.byteLength(body)}\r\n`;
   const bytes = Buffer.from(`${method} ${path} HTTP/1.1\r\n${lines.join("")}${length}\r\n${body}`);
-  return { bytes, address: bytes.indexOf(ADDRESS) + 3 };
+  return { bytes, address: visitors === 1 ? -1 : bytes.indexOf(ADDRESS) + 3 };
 }
 
 let visitor = 0;
 
 function readdress({ bytes, address }) {
+  if (address === -1) return;
   visitor = (visitor + 1) % 1e9;
   let rest = visitor;
   for (const place of [8, 4, 0]) {

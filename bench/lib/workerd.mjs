@@ -100,13 +100,18 @@ export async function prepare(list) {
   return { folder, port, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
-/** Starts a prepared Worker; does not wait until it answers. */
+const running = new Set();
+process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1));
+
+/** Starts a prepared Worker; does not wait until it answers. It ends with this process at the latest. */
 export function launch({ folder, port }) {
   const command = [workerd, "serve", join(folder, "config.capnp")];
   const [program, ...args] = pinned ? ["taskset", "-c", "0", ...command] : command;
   // taskset becomes workerd: the process id stays.
   const child = spawn(program, args, { stdio: ["ignore", "inherit", "inherit"] });
-  const exited = new Promise((resolve) => child.on("exit", resolve));
+  running.add(child);
+  const exited = new Promise((resolve) => child.on("exit", resolve)).then(() => running.delete(child));
   const stop = async () => {
     child.kill("SIGKILL");
     await exited;

@@ -44,12 +44,16 @@ pub(super) fn run(operation: u32, text: &str, now: Instant, gateway: &mut Gatewa
 }
 
 /// What a request of the control plane needs, or its answer.
+// Apart, as `object` is: a function is compiled when it is first called, and an isolate's first
+// evaluation, which calls `run` for a pointer, would wait for the whole control plane.
+#[inline(never)]
 fn plan(text: &str) -> String {
     let plan = serde_json::from_str(text).map(|planning| admin::plan(&planning));
     plan.and_then(|plan| serde_json::to_string(&plan)).unwrap_or_default()
 }
 
 /// A message to a Durable Object: 128 hexadecimal digits of randomness, then the message.
+#[inline(never)]
 fn object(text: &str, now: Instant, handle: fn(&dyn Sql, &Input<'_>) -> Output) -> String {
     let (digits, call) = text.split_once('\n').unwrap_or_default();
     #[cfg(feature = "faults")]
