@@ -112,6 +112,21 @@ function rateLimits(options, rates = {}) {
   );
 }
 
+/** A Worker that keeps what the queue gave up, in KV, where a test can look. */
+function deadLetterOffice({ kvNamespaces }) {
+  return {
+    name: "dead-letters",
+    modules: true,
+    script: `export default {
+      async queue(batch, env) {
+        for (const message of batch.messages) await env.SNAPSHOTS.put("dead/" + message.id, String(message.body));
+      },
+    }`,
+    kvNamespaces,
+    queueConsumers: { "headgate-events-dead": { maxBatchTimeout: 0.05 } },
+  };
+}
+
 function miniflareOptions({ persist, vars, isolates, faults, deliberateFaults, cache, rates, queue, port }, logs) {
   const options = workerOptions({
     entry: faults ? "tests/e2e/faulty_entry.mjs" : "entry.mjs",
@@ -138,7 +153,7 @@ function miniflareOptions({ persist, vars, isolates, faults, deliberateFaults, c
       logs.push(entry);
     },
     ...(persist === undefined ? {} : { defaultPersistRoot: persist }),
-    workers: [first, ...further],
+    workers: [first, ...further, deadLetterOffice(first)],
   };
 }
 
@@ -240,6 +255,19 @@ class Gateway {
     const worker = await this.miniflare.getWorker(MAIN);
     const messages = bodies.map((body, index) => ({ id: `m${index}`, timestamp: new Date(), attempts: 1, body }));
     return worker.queue(queue, messages);
+  }
+
+  /** Puts a message into the queue, past the gateway. */
+  async enqueue(body, contentType = "text") {
+    const producer = await this.miniflare.getQueueProducer("EVENTS", MAIN);
+    return producer.send(body, { contentType });
+  }
+
+  /** The messages that the queue gave up. */
+  async deadLetters() {
+    const kv = await this.kv();
+    const { keys } = await kv.list({ prefix: "dead/" });
+    return Promise.all(keys.map(({ name }) => kv.get(name)));
   }
 
   /** The KV namespace. */
