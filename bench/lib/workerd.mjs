@@ -11,7 +11,7 @@ import { inRoot, ROOT, WASM } from "../../scripts/lib/paths.mjs";
 const require = createRequire(import.meta.url);
 // The very workerd and esbuild that the project's own tools run.
 const workerd = createRequire(require.resolve("miniflare"))("workerd").default;
-const esbuild = createRequire(require.resolve("wrangler"))("esbuild");
+export const esbuild = createRequire(require.resolve("wrangler"))("esbuild");
 
 export const COMPATIBILITY_DATE = "2026-07-30";
 
