@@ -5,8 +5,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { availableParallelism } from "node:os";
-import { basename, join } from "node:path";
-import { inRoot, ROOT, WASM } from "../../scripts/lib/paths.mjs";
+import { basename, extname, join } from "node:path";
+import { inRoot, ROOT } from "../../scripts/lib/paths.mjs";
 
 const require = createRequire(import.meta.url);
 // The very workerd and esbuild that the project's own tools run.
@@ -32,38 +32,42 @@ export function pinSelf() {
   if (pinned) execFileSync("taskset", ["-a", "-p", "-c", "1", String(process.pid)], { stdio: "ignore" });
 }
 
-/** wasm modules and texts stay modules of their own, at the root. */
-const apart = {
+const KINDS = { ".wasm": "wasm", ".html": "text", ".json": "text" };
+
+/** wasm modules and texts stay modules of their own, at the root, as they do in a deployment; `found` gets those on disk. */
+const apart = (found) => ({
   name: "apart",
   setup: (build) => {
-    build.onResolve({ filter: /\.(wasm|txt)$/ }, ({ path }) => ({ path: `./${basename(path)}`, external: true }));
+    build.onResolve({ filter: /\.(wasm|txt|html|json)$/ }, ({ path, resolveDir }) => {
+      const [name, kind] = [basename(path), KINDS[extname(path)]];
+      if (kind !== undefined) found.set(name, { name, kind, contents: readFileSync(join(resolveDir, path)) });
+      return { path: `./${name}`, external: true };
+    });
     build.onResolve({ filter: /^cloudflare:/ }, ({ path }) => ({ path, external: true }));
   },
-};
+});
 
 /**
  * The modules of a Worker, bundled as for a deployment: `{ name, kind, contents }`, entry first.
  * `texts` are those it imports as `./name.txt`.
  */
 export async function workerModules(entry, texts = {}) {
-  const { outputFiles, metafile } = await esbuild.build({
+  const found = new Map();
+  const { outputFiles } = await esbuild.build({
     entryPoints: [inRoot(entry)],
     absWorkingDir: ROOT,
     bundle: true,
     write: false,
-    metafile: true,
     format: "esm",
     target: "es2022",
     conditions: ["workerd", "worker", "browser", "module", "import"],
     mainFields: ["browser", "module", "main"],
-    plugins: [apart],
+    plugins: [apart(found)],
     logLevel: "error",
   });
-  const [{ imports }] = Object.values(metafile.outputs);
-  const withWasm = imports.some(({ path }) => path === `./${basename(WASM)}`);
   return [
     { name: "worker.mjs", kind: "esModule", contents: outputFiles[0].text },
-    ...(withWasm ? [{ name: basename(WASM), kind: "wasm", contents: readFileSync(inRoot(WASM)) }] : []),
+    ...found.values(),
     ...Object.entries(texts).map(([name, contents]) => ({ name, kind: "text", contents })),
   ];
 }
