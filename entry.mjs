@@ -1,6 +1,7 @@
 // The Worker's shell: it moves bytes between the platform and the core, and decides nothing.
 import { administer } from "./shell/admin.mjs";
 import { consume } from "./shell/queue.mjs";
+import { failure } from "./shell/failure.mjs";
 import { flush, reconcile } from "./shell/background.mjs";
 import { limited } from "./shell/rates.mjs";
 import { read, readHost } from "./shell/reads.mjs";
@@ -14,14 +15,24 @@ const SNAPSHOT_WAITED = 2;
 const QUEUE_WAITED = 4;
 
 async function fetch(request, env, ctx) {
+  try {
+    return await answer(request, env, ctx);
+  } catch (error) {
+    // The core is gone and with it its words; the next request gets a new one.
+    console.error(error?.stack ?? error);
+    return failure(request);
+  }
+}
+
+async function answer(request, env, ctx) {
   const { url, method, headers } = request;
   const target = url.slice(url.indexOf("/", 8));
   const host = url.slice(url.indexOf("//") + 2, url.length - target.length);
   let { text, size } = EMPTY;
   if (method !== "GET" && method !== "HEAD") {
-    // Most bodies are small and plain: read here they cost one promise less.
+    // Most bodies are small, plain and evaluated: read here they cost one promise less.
     size = headers.get("content-encoding") === null ? Number(headers.get("content-length") ?? Infinity) : Infinity;
-    if (size <= SMALL) text = await request.text();
+    if (size <= SMALL && target.startsWith(PASSING)) text = await request.text();
     else ({ text, size } = await readBody(request, target));
   }
   const header = (name) => headers.get(name) ?? "";
@@ -68,6 +79,8 @@ async function fetch(request, env, ctx) {
 
 /** Bodies up to this many bytes are within every path's bound. */
 const SMALL = 65_536;
+/** Where nothing of a body is kept: bytes that are no UTF-8 are not refused, but replaced. */
+const PASSING = "/ofrep/";
 const EMPTY = { text: "", size: 0 };
 
 /** Whether the queue took the message. */

@@ -23,7 +23,8 @@ function decompressed(request) {
 }
 
 async function bounded(stream, limit) {
-  const decoder = new TextDecoder();
+  // Bytes that are no text are refused, not mended: somebody's words would be kept changed.
+  const decoder = new TextDecoder("utf-8", { fatal: true });
   let text = "";
   let size = 0;
   const reader = stream.getReader();
@@ -39,7 +40,7 @@ async function bounded(stream, limit) {
       text += decoder.decode(value, { stream: true });
     }
   } catch {
-    // Broken compression or a connection cut: nothing that could be parsed.
+    // Broken compression, a connection cut, no UTF-8: nothing that could be parsed.
     return { text: "\u0000", size };
   }
 }

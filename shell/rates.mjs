@@ -5,6 +5,8 @@
 const WINDOW = 10_000;
 /** Keys remembered at most. */
 const KEYS = 20_000;
+/** Characters of an `Authorization` that can be a token's; what is longer counts as one. */
+const LONGEST = 512;
 /** Requests of a key within a window before the binding is asked: most apps stay below. */
 const QUIET = 4;
 
@@ -18,9 +20,10 @@ let full = 0;
 /** Why the request is over a limit: 0 is not, 1 its token's, 2 everybody's together. */
 export function limited(authorization, headers, target, env, ctx) {
   const now = Date.now();
-  const client = authorization.startsWith("Bearer hgc_");
-  // Every install of an app shares its client token: the address tells them apart.
-  const key = client ? `${authorization} ${headers.get("cf-connecting-ip")}` : authorization;
+  // Every install of an app shares its client token, and who has none shares nothing: the address tells them apart.
+  const client = authorization === "" || authorization.includes("hgc_");
+  const name = authorization.length > LONGEST ? "" : authorization;
+  const key = client ? `${name} ${headers.get("cf-connecting-ip")}` : name;
   let entry = seen.get(key);
   if (entry === undefined || now - entry.since >= WINDOW) {
     if (seen.size >= KEYS) seen = new Map();

@@ -234,8 +234,8 @@ impl Round<'_> {
             },
             Access::Evaluation => Err(http::Miss::NotFound.into()),
             Access::AnyAdmin => {
-                self.any_admin()?;
-                metrics::page(self)
+                let only = self.any_admin()?;
+                metrics::page(self, only.as_deref())
             }
             Access::Deployment(role) => self.deployment(&route, &query, role),
             Access::Environment(_) => {
@@ -284,17 +284,19 @@ impl Round<'_> {
         }
     }
 
-    fn any_admin(&self) -> Result<(), Stop> {
+    /// Lets any admin token pass; gives the one environment that it is good for, if it is.
+    fn any_admin(&self) -> Result<Option<String>, Stop> {
         match self.who()? {
-            Who::Principal(_) => {}
+            Who::Principal(_) => Ok(None),
             Who::Deployment { sha256 } => {
                 self.authenticate(sha256)?;
+                Ok(None)
             }
             Who::Environment { scope, sha256 } => {
                 self.good(environment_call(&scope, &environment::Call::Authenticate { token: sha256 })?)?;
+                Ok(Some(scope))
             }
         }
-        Ok(())
     }
 
     /// Calls that concern more than one environment.

@@ -29,8 +29,8 @@ const HELP: [(&str, &str); 18] = [
     ("headgate_uptime_seconds", "Seconds since the deployment."),
 ];
 
-/// Answers the page.
-pub(super) fn page(round: &Round<'_>) -> Result<Reply, Stop> {
+/// Answers the page; to a token of one environment without what concerns the others.
+pub(super) fn page(round: &Round<'_>, only: Option<&str>) -> Result<Reply, Stop> {
     let metrics =
         Call { object: "metrics", name: "metrics".to_owned(), message: serde_json::to_string(&metrics::Call::Read)? };
     let results = round.attempt(vec![metrics, directory_call(&directory::Call::Ping)?])?;
@@ -52,6 +52,10 @@ pub(super) fn page(round: &Round<'_>) -> Result<Reply, Stop> {
     series.push(gauge("headgate_uptime_seconds", Labels::new(), uptime));
     let version = [("version".to_owned(), input.deployment.version_id.clone())].into();
     series.push(gauge("headgate_deployment_info", version, 1));
+    if let Some(only) = only {
+        let own = |name: &str| name == "headgate_uptime_seconds" || name == "headgate_deployment_info";
+        series.retain(|one| one.labels.get("environment").map_or(own(&one.name), |environment| environment == only));
+    }
     let mut reply = Reply::json(200, render(&series));
     "text/plain; version=0.0.4; charset=utf-8".clone_into(&mut reply.headers[0].1);
     Ok(reply)

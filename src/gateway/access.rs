@@ -4,6 +4,7 @@ use super::{Gateway, Held, Output};
 use crate::flag::Context;
 use crate::http::SECURITY_HEADERS;
 use crate::json::{Node, Number, parse};
+use crate::limits;
 use crate::snapshot::{Snapshot, TokenEntry};
 use crate::time::Instant;
 use crate::token::{self, Scope, TokenKind};
@@ -95,7 +96,8 @@ impl Output {
     /// Lets a browser page of this origin read the answer; `origin` comes from a request.
     pub(super) fn cors_headers(&mut self, origin: &str) {
         self.lines("vary\nOrigin\n");
-        if !origin.is_empty() {
+        // Heads are remembered here and in the shell: nobody makes them long.
+        if !origin.is_empty() && origin.len() <= limits::ORIGIN_LENGTH {
             self.header("access-control-allow-origin", origin);
             self.lines("access-control-expose-headers\nETag, Retry-After, Headgate-Version, Headgate-Stale\n");
         }

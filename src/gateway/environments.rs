@@ -21,8 +21,11 @@ const SILENCE: i64 = 500;
 /// After a failed read nobody waits for the next for so long, milliseconds: longer than the pace of
 /// attempts, so that a busy isolate never waits while the control plane is away.
 const FAILURE: i64 = 3_000;
-/// How long an environment that is not there is remembered as such, milliseconds.
+/// How long an environment that is not there is remembered as such at first, milliseconds; each time
+/// it is still not there the span doubles, so that made-up tokens cost next to no reads.
 const ABSENCE: i64 = 3_000;
+/// The longest span, milliseconds: an environment made anew under the same name is seen after it at the latest.
+const LONGEST_ABSENCE: i64 = 60_000;
 /// Absent environments remembered at most: anybody can make up tokens.
 const ABSENCES: usize = 10_000;
 
@@ -78,9 +81,16 @@ pub enum Freshness {
 #[derive(Debug)]
 pub struct Environments {
     held: HashMap<Box<str>, Held>,
-    absent: HashMap<Box<str>, i64>,
+    absent: HashMap<Box<str>, Absence>,
     clock: u64,
     capacity: usize,
+}
+
+/// An environment that was not there.
+#[derive(Clone, Copy, Debug)]
+struct Absence {
+    until: i64,
+    span: i64,
 }
 
 /// Why something that was read is not taken.
@@ -108,7 +118,7 @@ impl Environments {
     /// Whether a request for the environment can be answered at `now`.
     pub fn freshness(&mut self, environment: &str, now: Instant, waited: Waited) -> Freshness {
         let now = now.millis();
-        if self.absent.get(environment).is_some_and(|until| now < *until) {
+        if self.absent.get(environment).is_some_and(|absence| absence.stands(now)) {
             return Freshness::Absent;
         }
         let Some(held) = self.held.get_mut(environment) else {
@@ -188,7 +198,8 @@ impl Environments {
             self.absent.clear();
         }
         self.held.remove(environment);
-        self.absent.insert(environment.into(), now.millis() + ABSENCE);
+        let span = self.absent.get(environment).map_or(ABSENCE, |known| (known.span * 2).min(LONGEST_ABSENCE));
+        self.absent.insert(environment.into(), Absence { until: now.millis() + span, span });
     }
 
     /// Takes note that a read has failed: for a while nobody waits for the next.
@@ -210,6 +221,13 @@ impl Environments {
             let Some(oldest) = others.min_by_key(|(_, held)| held.used).map(|(name, _)| name.clone()) else { return };
             self.held.remove(&oldest);
         }
+    }
+}
+
+impl Absence {
+    fn stands(self, now: i64) -> bool {
+        // A clock that ran backwards ends it.
+        (self.until - self.span..self.until).contains(&now)
     }
 }
 
@@ -421,6 +439,12 @@ mod tests {
         all.accept_absence("made/up", at(0));
         assert_eq!(all.freshness("made/up", at(2_999), Waited::default()), Freshness::Absent);
         assert_eq!(all.freshness("made/up", at(3_000), Waited::default()), Freshness::Wait(Read::Pointer));
+        all.accept_absence("made/up", at(3_000));
+        assert_eq!(all.freshness("made/up", at(8_999), Waited::default()), Freshness::Absent, "twice as long");
+        assert_eq!(all.freshness("made/up", at(9_000), Waited::default()), Freshness::Wait(Read::Pointer));
+        assert_eq!(all.freshness("made/up", at(2_000), Waited::default()), Freshness::Wait(Read::Pointer), "backwards");
+        all.accept_pointer("made/up", pointer(1, 1, &[]), at(9_100)).expect("it is there now");
+        assert_eq!(all.freshness("made/up", at(9_100), WAITED), Freshness::Wait(Read::Snapshot(1, 1)));
         assert_eq!(all.freshness("other/one", at(0), WAITED), Freshness::Away);
     }
 

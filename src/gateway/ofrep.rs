@@ -33,6 +33,8 @@ const TOO_LARGE: Refused = Refused { status: 413, code: "GENERAL", detail: "the 
 const NOT_JSON: Refused = Refused { status: 400, code: "PARSE_ERROR", detail: "the body is not a JSON object" };
 const NOT_CONTEXT: Refused =
     Refused { status: 400, code: "INVALID_CONTEXT", detail: "`context` must be an object and `targetingKey` a string" };
+const DUPLICATE: Refused =
+    Refused { status: 400, code: "INVALID_CONTEXT", detail: "an object has the same name twice" };
 const BAD_KEY: Refused = Refused { status: 404, code: "FLAG_NOT_FOUND", detail: "there is no such flag" };
 
 impl Gateway {
@@ -174,8 +176,24 @@ fn read_context<'n, 'a>(body: &'n Node<'a>) -> Result<&'n [(Cow<'a, str>, Node<'
         Some(Node::Object(members)) => members,
         Some(_) => return Err(NOT_CONTEXT),
     };
+    if has_duplicate(members) {
+        return Err(DUPLICATE);
+    }
     let key = members.iter().find(|(name, _)| name == "targetingKey").map(|(_, node)| node);
     if matches!(key, None | Some(Node::Null | Node::String(_))) { Ok(members) } else { Err(NOT_CONTEXT) }
+}
+
+/// Members of a context up to which each is compared with each: quicker than to sort so few.
+const FEW: usize = 24;
+
+/// Whether a name comes twice; who checks the first and uses the last can be deceived.
+fn has_duplicate(members: &[(Cow<'_, str>, Node<'_>)]) -> bool {
+    if members.len() <= FEW {
+        return members.iter().enumerate().any(|(at, (name, _))| members[..at].iter().any(|(other, _)| other == name));
+    }
+    let mut names: Vec<&str> = members.iter().map(|(name, _)| &**name).collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| pair[0] == pair[1])
 }
 
 fn read_body(text: &str) -> Result<Node<'_>, Refused> {
@@ -183,6 +201,7 @@ fn read_body(text: &str) -> Result<Node<'_>, Refused> {
         return Ok(Node::Null);
     }
     match parse(text) {
+        Ok(Node::Object(members)) if has_duplicate(&members) => Err(DUPLICATE),
         Ok(node @ Node::Object(_)) => Ok(node),
         _ => Err(NOT_JSON),
     }

@@ -98,6 +98,10 @@ fn bad_bodies_are_named_in_the_protocol_s_words() {
     check("[]", 400, "PARSE_ERROR");
     check(r#"{"context":7}"#, 400, "INVALID_CONTEXT");
     check(r#"{"context":{"targetingKey":7}}"#, 400, "INVALID_CONTEXT");
+    check(r#"{"context":{},"context":{}}"#, 400, "INVALID_CONTEXT");
+    check(r#"{"context":{"targetingKey":"a","x":1,"x":2}}"#, 400, "INVALID_CONTEXT");
+    let many: Vec<_> = (0..60).map(|at| format!(r#""a{at}":1"#)).collect();
+    check(&format!(r#"{{"context":{{{},"a7":2}}}}"#, many.join(",")), 400, "INVALID_CONTEXT");
     check(r#"{"context":{}}"#, 400, "TARGETING_KEY_MISSING");
     check(&format!(r#"{{"context":{{"x":"{}"}}}}"#, "x".repeat(70_000)), 413, "GENERAL");
 }

@@ -160,7 +160,7 @@ operations! {
     Update: Get "/v1/update", Evaluation, None, ["channel", "version"], 200 "UpdateVerdict", "Ask whether an app's version may go on";
     Health: Get "/health", Public, None, [], 200 "Health", "State of the deployment and of what it depends on";
     Ready: Get "/health/ready", Public, None, [], 200 "Health", "Whether traffic may be sent here; 503 when not";
-    Metrics: Get "/metrics", AnyAdmin, None, [], 200 "text/plain", "Metrics of the whole deployment as Prometheus text";
+    Metrics: Get "/metrics", AnyAdmin, None, [], 200 "text/plain", "Metrics as Prometheus text: of the whole deployment, or of the token's own environment";
     OpenApi: Get "/openapi.json", Public, None, [], 200 "OpenApi", "This document";
 
     ListProjects: Get "/v1/projects", Deployment(Viewer), None, ["limit", "after"], 200 "Projects", "List projects";

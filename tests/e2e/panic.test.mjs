@@ -18,6 +18,21 @@ async function prepared(t) {
   return { gateway, token };
 }
 
+test("an answer without a core is in the path's form", async (t) => {
+  const { gateway, token } = await prepared(t);
+  const ask = (path, method) => {
+    const headers = { authorization: `Bearer ${token}`, origin: "https://app.example" };
+    return gateway.ask(`${path}?fault=panic`, { method, headers });
+  };
+  const single = await ask("/ofrep/v1/evaluate/flags/f%2Ex", "POST");
+  const { errorDetails, ...rest } = single.body;
+  assert.deepEqual([single.status, rest], [500, { key: "f.x", errorCode: "GENERAL", metadata: {} }]);
+  assert.equal(single.headers.get("access-control-allow-origin"), "https://app.example");
+  assert.ok(errorDetails.length > 0);
+  const update = await ask("/v1/update", "GET");
+  assert.deepEqual([update.status, update.headers.get("content-type"), update.body.status], [500, "application/problem+json", 500]);
+});
+
 /** What a promise came to, within a second: a hang is a failure. */
 async function soon(promise) {
   const late = new Promise((resolve) => setTimeout(resolve, 3_000, "late"));

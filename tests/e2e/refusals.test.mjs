@@ -2,7 +2,7 @@
 // pointer that came from KV because the control plane was silent.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { start, until } from "./harness.mjs";
+import { OWNER_TOKEN, start, until } from "./harness.mjs";
 
 const BOOLEAN = { type: "boolean", variants: { off: false, on: true }, off: "off", client: true, default: "on" };
 const DOCUMENT = { project: "p", environments: { e: { flags: { f: BOOLEAN } } } };
@@ -33,4 +33,20 @@ test("while the pointer object is away, one request in two seconds waits for it"
   t.diagnostic(taken.join(" "));
   assert.ok(taken.filter((ms) => ms > 500).length <= 1, taken.join(" "));
   assert.equal((await gateway.ask("/health")).body.status, "degraded");
+});
+
+test("bytes that are no UTF-8 are refused, not mended", async (t) => {
+  const gateway = await start({ t });
+  await gateway.import(DOCUMENT);
+  const put = (bytes) => {
+    const headers = { authorization: `Bearer ${OWNER_TOKEN}`, "content-type": "application/json" };
+    return gateway.ask("/v1/projects/p/environments/e/flags/g", { method: "PUT", headers, body: bytes });
+  };
+  const described = (...bytes) => {
+    const [head, tail] = JSON.stringify({ ...BOOLEAN, description: "*" }).split("*").map((text) => Buffer.from(text));
+    return Buffer.concat([head, Buffer.from(bytes), tail]);
+  };
+  const { status, body } = await put(described(0x62, 0xff));
+  assert.deepEqual([status, body.type], [400, "urn:headgate:problem:not-json"]);
+  assert.equal((await put(described(0xc3, 0xa9))).status, 201);
 });

@@ -23,9 +23,7 @@ fn metrics_speak_for_the_whole_deployment() {
         world.send("metrics", "metrics", &add.to_string());
     }
     world.with_token(None, "GET", "/metrics", "").expect(401);
-    let token =
-        world.owner("POST", &at("/tokens"), r#"{"kind":"admin","role":"viewer","name":"p"}"#).json["token"].clone();
-    let page = world.with_token(token.as_str(), "GET", "/metrics", "").expect(200).reply;
+    let page = world.owner("GET", "/metrics", "").expect(200).reply;
     assert_eq!(page.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     for line in [
         "headgate_events_total 5",
@@ -36,6 +34,24 @@ fn metrics_speak_for_the_whole_deployment() {
     ] {
         assert!(page.body.lines().any(|found| found == line), "{line} in\n{}", page.body);
     }
+}
+
+#[test]
+fn a_token_of_one_environment_sees_the_metrics_of_no_other() {
+    let world = World::populated();
+    world.owner("PUT", &at("/flags/chat"), FLAG).expect(201);
+    world.pump(NAME);
+    let counters = json!([["headgate_requests_total", {"environment": NAME}, 2], ["headgate_requests_total", {"environment": "other/one"}, 3]]);
+    world.send("metrics", "metrics", &json!({"add":{"isolate": "a", "flush": 1, "counters": counters}}).to_string());
+    let created = world.owner("POST", &at("/tokens"), r#"{"kind":"admin","role":"viewer","name":"p"}"#).json;
+    let page = world.with_token(created["token"].as_str(), "GET", "/metrics", "").expect(200).reply.body;
+    let whole = world.owner("GET", "/metrics", "").expect(200).reply.body;
+    let other = "headgate_requests_total{environment=\"other/one\"} 3";
+    assert!(whole.contains(other) && !page.contains(other), "{page}");
+    for line in ["headgate_flags{environment=\"pairity/production\"} 1", "headgate_uptime_seconds 10"] {
+        assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
+    }
+    assert!(!page.contains("headgate_projects"), "{page}");
 }
 
 #[test]
