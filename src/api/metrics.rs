@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// What is said of the series that the product makes; others get a general line.
-const HELP: [(&str, &str); 18] = [
+const HELP: [(&str, &str); 19] = [
     ("headgate_admin_requests_total", "Requests of the admin API, by status."),
     ("headgate_channels", "Channels of an environment."),
     ("headgate_denied_total", "Calls refused for want of a good token, by surface."),
@@ -17,15 +17,16 @@ const HELP: [(&str, &str); 18] = [
     ("headgate_environment_killed", "Whether an environment is killed."),
     ("headgate_environment_version", "Version of an environment."),
     ("headgate_environments", "Environments of the deployment."),
-    ("headgate_evaluations_total", "Flags evaluated."),
-    ("headgate_events_total", "Events taken in."),
+    ("headgate_events", "Events counted for an environment, by type, each once."),
     ("headgate_flags", "Flags of an environment."),
     ("headgate_flags_killed", "Killed flags of an environment."),
     ("headgate_projects", "Projects of the deployment."),
     ("headgate_published_timestamp_seconds", "When an environment was last published."),
+    ("headgate_requests_total", "Requests of clients and servers, by endpoint and status."),
     ("headgate_routes", "Routes of an environment."),
     ("headgate_segments", "Segments of an environment."),
     ("headgate_tokens", "Tokens of an environment."),
+    ("headgate_traps_total", "Wasm instances that ended in a trap."),
     ("headgate_uptime_seconds", "Seconds since the deployment."),
 ];
 

@@ -133,6 +133,8 @@ function miniflareOptions({ persist, vars, isolates, faults, deliberateFaults, c
     replace: deliberateFaults ? { [WASM]: FAULTS_WASM } : {},
     bindings: { OWNER_TOKEN, ...vars },
   });
+  // Else each isolate would be a deployment of its own, made when it was started.
+  if (vars?.VERSION) delete options.versionMetadata;
   const first = {
     ...options,
     name: MAIN,
@@ -238,6 +240,12 @@ class Gateway {
     return this.miniflare.unsafeEvictDurableObject(MAIN, className, { name });
   }
 
+  /** Sends a message to a Durable Object, as the Worker does: `call("METRICS", "metrics", { add: … })`. */
+  async call(binding, name, message) {
+    const namespace = await this.miniflare.getDurableObjectNamespace(binding, MAIN);
+    return namespace.getByName(name).call(JSON.stringify(message));
+  }
+
   /** Rows of a query in a Durable Object's database. */
   async sql(className, name, query, ...parameters) {
     const storage = await this.miniflare.unsafeGetDurableObjectStorage(MAIN, className, { name });
@@ -298,7 +306,7 @@ class Gateway {
 /**
  * Starts the built Worker:
  *   persist           a folder for its state; else it lives in memory
- *   vars              further bindings (`OWNER_TOKEN` is set)
+ *   vars              further bindings (`OWNER_TOKEN` is set); `VERSION: { id, timestamp }` names the deployment
  *   isolates          how many isolates of the Worker share one KV, queue, cache and set of objects
  *   faults            puts storage behind `fault()`
  *   deliberateFaults  takes the wasm that has entry points which panic, overflow and exhaust

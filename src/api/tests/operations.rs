@@ -19,18 +19,18 @@ fn metrics_speak_for_the_whole_deployment() {
     world.owner("PUT", &at("/flags/chat"), FLAG).expect(201);
     world.pump(NAME);
     for (isolate, amount) in [("a", 2), ("b", 3)] {
-        let add = json!({"add":{"isolate": isolate, "flush": 1, "counters": [["headgate_events_total", {}, amount]]}});
+        let add = json!({"add":{"isolate": isolate, "flush": 1, "counters": [["headgate_traps_total", {}, amount]]}});
         world.send("metrics", "metrics", &add.to_string());
     }
     world.with_token(None, "GET", "/metrics", "").expect(401);
     let page = world.owner("GET", "/metrics", "").expect(200).reply;
     assert_eq!(page.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     for line in [
-        "headgate_events_total 5",
+        "headgate_traps_total 5",
         "headgate_flags{environment=\"pairity/production\"} 1",
         "headgate_environments 2",
         "headgate_uptime_seconds 10",
-        "# TYPE headgate_events_total counter",
+        "# TYPE headgate_traps_total counter",
     ] {
         assert!(page.body.lines().any(|found| found == line), "{line} in\n{}", page.body);
     }

@@ -214,6 +214,9 @@ fn sweep(store: &Store<'_>, meta: &Meta) -> Answer<Vec<Effect>> {
 }
 
 fn gauges(store: &Store<'_>, meta: &Meta) -> Answer<metrics::Call> {
+    if meta.deleted {
+        return Ok(metrics::Call::Gauges { source: meta.environment.clone(), gauges: Vec::new() });
+    }
     let labels: BTreeMap<String, String> = [("environment".to_owned(), meta.environment.clone())].into();
     let mut gauges = Vec::new();
     let mut gauge = |name: &str, value: i64| gauges.push(Gauge(name.to_owned(), labels.clone(), value));
