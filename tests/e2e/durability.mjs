@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { startProcess, until } from "./harness.mjs";
 
 const BASE = "/v1/projects/ledger/environments/e";
+/** The server is killed at a random moment of this many after enough is acknowledged, ms. */
+const CUT_WITHIN = 100;
 /** Requests on their way at the same time. */
 const AT_ONCE = 1_000;
 
@@ -33,13 +35,16 @@ async function all(api, path) {
 
 /**
  * One writer: puts its value with the entity tag that it knows, and again with the current one when
- * another was faster, until it is acknowledged or the server is gone. Gives the revision.
+ * another was faster, until it is acknowledged or the server is gone. Gives the revision, and adds
+ * to `latencies` how long each answered request took, ms.
  */
-async function put(api, key, value) {
+async function put(api, key, value, latencies = []) {
   let etag = '"1-1"';
   for (;;) {
+    const from = performance.now();
     const answer = await api("PUT", `${BASE}/flags/${key}`, flag(value), { "if-match": etag }).catch(() => null);
     if (answer === null) return null;
+    latencies.push(performance.now() - from);
     if (answer.status === 200) return Number(answer.etag.match(/-(\d+)"$/)[1]);
     if (answer.status === 429) await new Promise((resolve) => setTimeout(resolve, 1_000));
     else assert.equal(answer.status, 412, answer.text);
@@ -50,17 +55,18 @@ async function put(api, key, value) {
 /** Starts every writer, and calls `cut` when `enough` of them are acknowledged; gives the acknowledged. */
 async function write(api, { writes, keys, enough, cut }) {
   const acknowledged = [];
+  const latencies = [];
   const waiting = Array.from({ length: writes }, (_, index) => ({ key: keys[index % keys.length], value: index + 1 }));
   const lane = async () => {
     for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-      const revision = await put(api, next.key, next.value);
+      const revision = await put(api, next.key, next.value, latencies);
       if (revision === null) return;
       acknowledged.push({ ...next, revision });
       if (acknowledged.length === enough) cut();
     }
   };
   await Promise.all(Array.from({ length: Math.min(writes, AT_ONCE) }, lane));
-  return acknowledged;
+  return { acknowledged, latencies };
 }
 
 /** Asserts that versions, history and audit hold every acknowledged write once, and agree. */
@@ -118,7 +124,7 @@ async function checkReaders(server, written) {
 }
 
 /**
- * Lets `writes` writers loose on `keys` flags, kills the server when `enough` are acknowledged,
+ * Lets `writes` writers loose on `keys` flags, kills the server soon after `enough` are acknowledged,
  * starts it again on the same state and checks everything. Gives what happened.
  */
 export async function durability({ t, folder, writes, keys: count, enough }) {
@@ -126,7 +132,9 @@ export async function durability({ t, folder, writes, keys: count, enough }) {
   const options = { t, state: join(folder, "state"), documents: [writeDocument(folder, keys)] };
   const first = await startProcess(options);
   const from = performance.now();
-  const acknowledged = await write(first.api, { writes, keys, enough, cut: () => first.kill() });
+  // Not at the very answer: a write that is stored and not yet acknowledged is the one to look at.
+  const cut = () => setTimeout(first.kill, Math.random() * CUT_WITHIN);
+  const { acknowledged, latencies } = await write(first.api, { writes, keys, enough, cut });
   const took = performance.now() - from;
   assert.equal(await first.exited, "SIGKILL");
   assert.ok(acknowledged.length >= enough && acknowledged.length < writes, `${acknowledged.length} of ${writes}`);
@@ -138,5 +146,5 @@ export async function durability({ t, folder, writes, keys: count, enough }) {
   const next = await put(second.api, keys[0], writes + 1);
   assert.equal(next, written.get(keys[0]).length + 1, "and it goes on");
   await second.stop();
-  return { acknowledged: acknowledged.length, stored, perSecond: Math.round((acknowledged.length / took) * 1_000) };
+  return { acknowledged: acknowledged.length, stored, latencies, perSecond: (acknowledged.length / took) * 1_000 };
 }
