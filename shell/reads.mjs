@@ -3,9 +3,9 @@
 import { pause, within } from "./patience.mjs";
 import { call, OPERATION, READ } from "./wasm.mjs";
 
-/** How long a request waits for a pointer, ms. */
+/** How long a request waits for a pointer, and then for a snapshot that is newer than the one here, ms. */
 const PATIENCE = 1_500;
-/** How long it waits for a snapshot, ms: only an isolate's first request of an environment does. */
+/** How long it waits for a snapshot without which it has no answer, ms. */
 const SNAPSHOT_PATIENCE = 6_000;
 /** KV that has not given a snapshot for so long is passed over, ms. */
 const KV_PATIENCE = 2_000;
@@ -121,10 +121,11 @@ const acceptSnapshot = (environment, text) => call(OPERATION.acceptSnapshot, `${
 /** Reads what a frame names; whatever goes wrong is noted and the data plane goes by what it has. */
 export async function read(env, environment, { what, order, wait = false }) {
   try {
-    if (what === READ.snapshot) {
-      await within(SNAPSHOT_PATIENCE, readSnapshot(env, environment, order));
-    } else {
+    if (what === READ.pointer) {
       await (wait ? awaitPointer(env, environment) : readPointer(env, environment));
+    } else {
+      const patience = wait && what === READ.newer ? PATIENCE : SNAPSHOT_PATIENCE;
+      await within(patience, readSnapshot(env, environment, order));
     }
   } catch (error) {
     console.warn(`${environment}: ${error?.message ?? error}`);

@@ -27,7 +27,7 @@ export const OPERATION = {
 
 /** What the data plane wants next, as `src/edge/mod.rs` has it. */
 export const KIND = { reply: 0, wait: 1, host: 2, queue: 3, pass: 4 };
-export const READ = { nothing: 0, pointer: 1, snapshot: 2 };
+export const READ = { nothing: 0, pointer: 1, snapshot: 2, newer: 3 };
 
 /** Inputs above this many bytes give their memory back after the call. */
 const LARGE = 1 << 20;

@@ -31,7 +31,8 @@ struct Frame {
     body: Span,
     /// The environment, hostname or queue message that `kind` speaks of.
     subject: Span,
-    /// What to read, now or behind the answer: 0 nothing, 1 the pointer, 2 the snapshot of `order`.
+    /// What to read, now or behind the answer: 0 nothing, 1 the pointer, 2 the snapshot of `order`,
+    /// 3 the same, while an older one serves.
     read: u32,
     order: [u32; 4],
     has_etag: u32,
@@ -86,8 +87,8 @@ impl Frame {
         self.environment = Span::of(environment.as_bytes());
         match *read {
             Read::Pointer => self.read = 1,
-            Read::Snapshot(incarnation, version) => {
-                self.read = 2;
+            Read::Snapshot(incarnation, version) | Read::Newer(incarnation, version) => {
+                self.read = if matches!(read, Read::Newer(..)) { 3 } else { 2 };
                 let ([a, b], [c, d]) = (halves(incarnation), halves(version));
                 self.order = [a, b, c, d];
             }

@@ -62,6 +62,8 @@ pub enum Read {
     Pointer,
     /// The snapshot of an incarnation and version.
     Snapshot(u64, u64),
+    /// The same, while an older one is here to be served: nobody waits long for it.
+    Newer(u64, u64),
 }
 
 /// Whether a request can be answered now.
@@ -255,7 +257,11 @@ impl Held {
         }
         if snapshot.order < order && (now - self.snapshot_asked).abs() > RETRY {
             self.snapshot_asked = now;
-            return Freshness::Ready(Some(Read::Snapshot(order.0, order.1)));
+            let read = Read::Newer(order.0, order.1);
+            // Who waited for the pointer came after a silence: what is here is as old as that, and
+            // serving it would show a change only to whoever comes next.
+            let wait = waited.pointer && !waited.snapshot;
+            return if wait { Freshness::Wait(read) } else { Freshness::Ready(Some(read)) };
         }
         // What comes out of the location's cache may be old already: the pace counts, not the age.
         let pace = if self.unanswered.is_none() { SOFT_AGE } else { RETRY };
@@ -422,7 +428,7 @@ mod tests {
     fn until_the_new_snapshot_is_here_the_old_one_serves_with_the_new_kills() {
         let mut all = loaded();
         all.accept_pointer("p/e", pointer(2, 2, &[7]), at(3_000)).expect("taken");
-        assert_eq!(all.freshness("p/e", at(3_000), Waited::default()), Freshness::Ready(Some(Read::Snapshot(1, 2))));
+        assert_eq!(all.freshness("p/e", at(3_000), Waited::default()), Freshness::Ready(Some(Read::Newer(1, 2))));
         let held = all.get("p/e").expect("held");
         assert_eq!(held.snapshot().map(Snapshot::version), Some(1));
         assert!(held.kills().covers(7));
@@ -431,6 +437,18 @@ mod tests {
         all.accept_snapshot("p/e", &snapshot(2)).expect("taken");
         assert_eq!(all.accept_snapshot("p/e", &snapshot(1)), Err(Declined::Older));
         assert_eq!(all.get("p/e").expect("held").fault(), None);
+    }
+
+    #[test]
+    fn after_a_silence_one_request_waits_for_the_new_snapshot() {
+        let mut all = loaded();
+        assert_eq!(all.freshness("p/e", at(60_000), Waited::default()), Freshness::Wait(Read::Pointer));
+        all.accept_pointer("p/e", pointer(2, 2, &[]), at(60_000)).expect("taken");
+        assert_eq!(all.freshness("p/e", at(60_010), WAITED), Freshness::Wait(Read::Newer(1, 2)));
+        assert_eq!(all.freshness("p/e", at(60_020), WAITED), Freshness::Ready(None), "others serve what is here");
+        let both = Waited { snapshot: true, ..WAITED };
+        assert_eq!(all.freshness("p/e", at(61_600), both), Freshness::Ready(Some(Read::Pointer)), "up to a bound");
+        assert_eq!(all.freshness("p/e", at(63_000), both), Freshness::Ready(Some(Read::Newer(1, 2))), "and once");
     }
 
     #[test]

@@ -191,6 +191,26 @@ describe("pointers and snapshots", { concurrency: 3 }, () => {
     assert.equal((await health()).status, "ok");
   });
 
+  test("after a silence the first answer is of what was changed meanwhile", async (t) => {
+    const { gateway, ask } = await prepared(t, { isolates: 2, warm: [0, 1] });
+    assert.equal((await off(gateway)).status, 200);
+    await until(async () => (await gateway.api("GET", BASE)).body.publication.settled);
+    // Nobody asks until the pointer is of an age that is waited for.
+    await pause(5_000);
+    assert.equal((await ask(0)).value, false);
+    await gateway.fault({ objects: { delay: 60_000, only: ["ENVIRONMENT"] }, kv: { delay: 60_000 } }, 1);
+    // The location's cache has what the first isolate read.
+    assert.equal((await ask(1)).value, false);
+    await gateway.api("PATCH", `${BASE}/flags/f`, { enabled: true });
+    await until(async () => (await gateway.api("GET", BASE)).body.publication.settled);
+    await pause(5_000);
+    const answers = await Promise.all([ask(1), ask(1), ask(1)]);
+    assert.deepEqual(answers.map(({ value }) => value), [false, false, false], "there is no newer one to be had");
+    const waited = answers.filter(({ took }) => took > AT_ONCE);
+    assert.equal(waited.length, 1, `one waits: ${answers.map(({ took }) => took)}`);
+    assert.ok(waited[0].took < 2_500, `and not for long: ${waited[0].took}`);
+  });
+
   test("what could not be published is published when it can be", async (t) => {
     const { gateway, ask } = await prepared(t, { cache: false });
     await gateway.fault({ objects: { fail: true, only: ["POINTER"] }, kv: { fail: true, only: ["put"] } });
