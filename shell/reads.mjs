@@ -7,8 +7,8 @@ import { call, OPERATION, READ } from "./wasm.mjs";
 const PATIENCE = 1_500;
 /** How long it waits for a snapshot without which it has no answer, ms. */
 const SNAPSHOT_PATIENCE = 6_000;
-/** KV that has not given a snapshot for so long is passed over, ms. */
-const KV_PATIENCE = 2_000;
+/** KV that has not given a snapshot for so long is passed over, ms: what follows must fit into the patience. */
+const KV_PATIENCE = 1_000;
 /** A Durable Object that has not answered for so long is asked again in parallel, ms. */
 const HEDGE = 300;
 const HEDGES = 4;

@@ -42,6 +42,8 @@ pub struct Held {
     unanswered: Option<i64>,
     failed_at: Option<i64>,
     snapshot_asked: i64,
+    /// When the snapshot in service was last known to be the newest: when that pointer was asked for.
+    current_at: i64,
     used: u64,
     fault: Option<String>,
 }
@@ -255,13 +257,23 @@ impl Held {
             self.asks(now);
             return Freshness::Wait(Read::Pointer);
         }
-        if snapshot.order < order && (now - self.snapshot_asked).abs() > RETRY {
-            self.snapshot_asked = now;
+        if snapshot.order < order {
+            let asked = (now - self.snapshot_asked).abs();
             let read = Read::Newer(order.0, order.1);
-            // Who waited for the pointer came after a silence: what is here is as old as that, and
-            // serving it would show a change only to whoever comes next.
-            let wait = waited.pointer && !waited.snapshot;
-            return if wait { Freshness::Wait(read) } else { Freshness::Ready(Some(read)) };
+            // What is here was superseded nobody knows how long ago: serving it would show a change only
+            // to whoever comes next. On a busy isolate the newer one is here before that.
+            let hopeful = self.fault.is_none() && !just_failed && !(SILENCE..=RETRY).contains(&asked);
+            if (now - self.current_at).abs() > HARD_AGE && !waited.snapshot && hopeful {
+                self.snapshot_asked = now;
+                return Freshness::Wait(read);
+            }
+            // What was waited for in vain is read on behind the answer.
+            if asked > RETRY || waited.snapshot {
+                self.snapshot_asked = now;
+                return Freshness::Ready(Some(read));
+            }
+        } else {
+            self.current_at = self.read_at;
         }
         // What comes out of the location's cache may be old already: the pace counts, not the age.
         let pace = if self.unanswered.is_none() { SOFT_AGE } else { RETRY };
@@ -440,15 +452,33 @@ mod tests {
     }
 
     #[test]
-    fn after_a_silence_one_request_waits_for_the_new_snapshot() {
+    fn after_a_silence_requests_wait_for_the_new_snapshot() {
         let mut all = loaded();
         assert_eq!(all.freshness("p/e", at(60_000), Waited::default()), Freshness::Wait(Read::Pointer));
         all.accept_pointer("p/e", pointer(2, 2, &[]), at(60_000)).expect("taken");
         assert_eq!(all.freshness("p/e", at(60_010), WAITED), Freshness::Wait(Read::Newer(1, 2)));
-        assert_eq!(all.freshness("p/e", at(60_020), WAITED), Freshness::Ready(None), "others serve what is here");
+        assert_eq!(
+            all.freshness("p/e", at(60_110), Waited::default()),
+            Freshness::Wait(Read::Newer(1, 2)),
+            "as do those"
+        );
         let both = Waited { snapshot: true, ..WAITED };
-        assert_eq!(all.freshness("p/e", at(61_600), both), Freshness::Ready(Some(Read::Pointer)), "up to a bound");
-        assert_eq!(all.freshness("p/e", at(63_000), both), Freshness::Ready(Some(Read::Newer(1, 2))), "and once");
+        all.accept_failure("p/e", at(61_700));
+        assert_eq!(all.freshness("p/e", at(61_700), both), Freshness::Ready(Some(Read::Newer(1, 2))), "up to a bound");
+        assert_eq!(all.freshness("p/e", at(61_800), Waited::default()), Freshness::Ready(Some(Read::Pointer)));
+        all.accept_pointer("p/e", pointer(2, 2, &[]), at(62_300)).expect("taken");
+        assert!(all.accept_snapshot("p/e", "{").is_err());
+        assert_eq!(all.freshness("p/e", at(63_800), Waited::default()), Freshness::Ready(Some(Read::Newer(1, 2))));
+    }
+
+    #[test]
+    fn while_the_old_snapshot_was_the_newest_seconds_ago_nobody_waits() {
+        let mut all = loaded();
+        all.accept_pointer("p/e", pointer(1, 1, &[]), at(10_000)).expect("taken");
+        assert_eq!(all.freshness("p/e", at(10_500), Waited::default()), Freshness::Ready(None));
+        all.accept_pointer("p/e", pointer(2, 2, &[]), at(11_500)).expect("taken");
+        assert_eq!(all.freshness("p/e", at(11_600), Waited::default()), Freshness::Ready(Some(Read::Newer(1, 2))));
+        assert_eq!(all.freshness("p/e", at(13_000), Waited::default()), Freshness::Ready(Some(Read::Pointer)));
     }
 
     #[test]
