@@ -2,15 +2,12 @@
 // PyPI's. The web provider runs in Chromium, from another origin than the gateway.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { once } from "node:events";
-import { createServer } from "node:http";
 import test from "node:test";
 import { promisify } from "node:util";
 import { OFREPProvider } from "@openfeature/ofrep-provider";
 import { OpenFeature } from "@openfeature/server-sdk";
-import { build } from "esbuild";
-import { chromium } from "playwright-core";
 import { inRoot } from "../../scripts/lib/paths.mjs";
+import { openPage } from "./browser.mjs";
 import { start, until } from "./harness.mjs";
 
 const flag = (type, variants, rest = {}) => {
@@ -100,35 +97,14 @@ test("PyPI's provider", async (t) => {
   assert.deepEqual(found.split, [true, "TARGETING_KEY_MISSING"]);
 });
 
-/** Serves a page that holds npm's web provider, bundled as a product would. */
-async function page(t) {
-  const bundled = await build({
-    stdin: {
-      contents: `import { OpenFeature, ProviderEvents } from "@openfeature/web-sdk";
-        import { OFREPWebProvider } from "@openfeature/ofrep-web-provider";
-        Object.assign(globalThis, { OpenFeature, OFREPWebProvider, ProviderEvents });`,
-      resolveDir: inRoot("."),
-    },
-    bundle: true,
-    format: "iife",
-    write: false,
-  });
-  const server = createServer((request, response) => {
-    const script = request.url === "/client.js";
-    response.setHeader("content-type", script ? "text/javascript" : "text/html");
-    response.end(script ? bundled.outputFiles[0].text : '<!doctype html><script src="/client.js"></script>');
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  t.after(() => server.close());
-  const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM,
-    args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-  });
-  t.after(() => browser.close());
-  const opened = await browser.newPage();
-  await opened.goto(`http://127.0.0.1:${server.address().port}/`);
-  return opened;
-}
+/** A page that holds npm's web provider. */
+const page = (t) =>
+  openPage(
+    t,
+    `import { OpenFeature, ProviderEvents } from "@openfeature/web-sdk";
+     import { OFREPWebProvider } from "@openfeature/ofrep-web-provider";
+     Object.assign(globalThis, { OpenFeature, OFREPWebProvider, ProviderEvents });`,
+  );
 
 test("npm's web provider, in a browser", async (t) => {
   const { gateway, client } = await prepared(t);
