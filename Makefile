@@ -104,4 +104,4 @@ check-deploy: build ## a dry run of the deployment of every environment
 
 test-e2e: build faults python chromium ## the whole Worker, on workerd
 	$(call say,end-to-end tests)
-	@CHROMIUM="$$(scripts/chromium.sh)" node --test --test-concurrency=1 --test-timeout=300000 'tests/e2e/**/*.test.mjs'
+	@CHROMIUM="$$(scripts/chromium.sh)" node --test --test-concurrency=2 --test-timeout=300000 'tests/e2e/**/*.test.mjs'

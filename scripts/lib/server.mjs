@@ -121,24 +121,32 @@ async function ensureTokens(named, state, client) {
 }
 
 /** Asks until the answer is 200. */
-async function untilOk(what, ask) {
+async function untilOk(what, ask, good = () => true) {
   const deadline = Date.now() + READY_WITHIN_MS;
   for (;;) {
     const response = await ask();
     const text = await response.text();
-    if (response.ok) return;
+    if (response.ok && good(text)) return;
     if (Date.now() > deadline) throw new StartError(`${what}: ${text.slice(0, 500)}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 
-/** The Worker is ready when it says so and every client token is good at the edge. */
-async function untilReady(url, environments) {
+/**
+ * The Worker is ready when it says so and every client token is good at the edge. Who asks the edge
+ * before a token is published is told for seconds that it is not good, so that is waited for first.
+ */
+async function untilReady({ url, token: owner }, environments) {
   await untilOk("the Worker is not ready", () => fetch(`${url}/health/ready`));
   const evaluate = (token) =>
     fetch(`${url}/ofrep/v1/evaluate/flags`, { method: "POST", headers: { authorization: `Bearer ${token}` }, body: "{}" });
-  const all = Object.entries(environments);
-  await Promise.all(all.map(([name, { client }]) => untilOk(`${name} is not ready`, () => evaluate(client))));
+  const look = (name) =>
+    fetch(`${url}/v1/projects/${name.replace("/", "/environments/")}`, { headers: { authorization: `Bearer ${owner}` } });
+  const ready = async ([name, { client }]) => {
+    await untilOk(`${name} is not published`, () => look(name), (text) => JSON.parse(text).publication.settled);
+    await untilOk(`${name} is not ready`, () => evaluate(client));
+  };
+  await Promise.all(Object.entries(environments).map(ready));
 }
 
 function miniflare({ port, host, state, ownerToken }) {
@@ -192,7 +200,7 @@ async function startIn(state, { port, host, documents, ownerToken }) {
     const client = new Client(url, ownerToken);
     const named = await importDocuments(documents, state, client);
     const environments = await ensureTokens(named, state, client);
-    await untilReady(url, environments);
+    await untilReady(client, environments);
     await startCron(server);
     return { url, ownerToken, environments };
   } catch (error) {

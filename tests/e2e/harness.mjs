@@ -221,11 +221,13 @@ class Gateway {
     if (status !== 200) throw new Error(`the import was refused: ${status} ${text}`);
   }
 
-  /** Makes a token of an environment and gives its text. */
+  /** Makes a token of an environment and gives its text, when it is published: the edge remembers a bad one. */
   async token(project, environment, kind, role) {
     const path = `/v1/projects/${project}/environments/${environment}/tokens`;
     const { status, text, body } = await this.api("POST", path, { kind, role, name: `test ${kind}` });
     if (status !== 201) throw new Error(`no ${kind} token: ${status} ${text}`);
+    const settled = () => this.api("GET", `/v1/projects/${project}/environments/${environment}`);
+    await until(async () => (await settled()).body.publication?.settled, 8_000, 200);
     return body.token;
   }
 
