@@ -58,7 +58,7 @@ async function type(command) {
   const script = `${command}\nstatus=$?; printf '\\n%s\\n' =====; env -0; exit $status`;
   const { stdout } = await run("bash", ["-c", script], { env: { ...process.env, ...exported } });
   const [output, environment] = stdout.split("\n=====\n");
-  for (const [, name, value] of environment.matchAll(/(URL|OWNER|TOKEN|FLAGS)=([^\0]*)\0/g)) exported[name] = value;
+  for (const [, name, value] of environment.matchAll(/(?<=^|\0)(URL|OWNER|TOKEN|FLAGS)=([^\0]*)\0/g)) exported[name] = value;
   return output === "" ? null : JSON.parse(output);
 }
 
