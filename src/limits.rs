@@ -42,6 +42,22 @@ pub const SEGMENTS: usize = 2_000;
 pub const ROUTES: usize = 500;
 /// Channels in one environment.
 pub const CHANNELS: usize = 500;
+/// Releases, and bundles, of one channel.
+pub const RELEASES: usize = 200;
+/// Ranges of blocked versions in one channel.
+pub const BLOCKED: usize = 100;
+/// Locales of one text.
+pub const LOCALES: usize = 100;
+/// Storefronts of one release or store URL; Apple has 175.
+pub const STOREFRONTS: usize = 300;
+/// Units and segments that may use one track; Apple admits 10,000 external testers.
+pub const AUDIENCE: usize = 10_000;
+/// Digits of a build number.
+pub const BUILD_DIGITS: usize = 64;
+/// Bytes of an app's id: Google Play has no bound of its own; Apple's bundle ids have 155 at most.
+pub const APP_LENGTH: usize = 255;
+/// Seconds of the spans in a channel: ten years.
+pub const SPAN_SECONDS: i64 = 10 * 366 * 86_400;
 /// Variants of one flag.
 pub const VARIANTS: usize = 64;
 /// Rules of one flag.

@@ -1,12 +1,12 @@
 //! Snapshots and pointers as isolates read them: the published configuration of one environment,
 //! and which one is current.
 
-use crate::flag::{FlagSet, Kills, Source};
+use crate::flag::{Context, FlagSet, Kills, Scratch, Source};
 use crate::json::{At, Node, Problems, parse};
 use crate::route::RouteDocument;
 use crate::time::Instant;
 use crate::token::TokenKind;
-use crate::update::ChannelDocument;
+use crate::update::{self, Gates, Verdict, Who};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -67,8 +67,8 @@ pub struct Snapshot {
     pub context_keys: Vec<Vec<u8>>,
     /// Routes by key.
     pub routes: Vec<(String, RouteDocument)>,
-    /// Channels by key.
-    pub channels: Vec<(String, ChannelDocument)>,
+    /// The update gates.
+    pub gates: Gates,
     /// About how many bytes it takes in memory.
     pub bytes: usize,
 }
@@ -178,7 +178,8 @@ impl Snapshot {
         }
         let flags =
             FlagSet::compile(&sources(&wire.segments), &sources(&wire.flags), previous.map(|snapshot| &snapshot.flags));
-        let bytes = flags.bytes() + 4_096 + wire.tokens.len() * 200;
+        let gates = Gates::compile(&sources(&wire.channels), &flags, previous.map(|snapshot| &snapshot.gates));
+        let bytes = flags.bytes() + gates.bytes() + 4_096 + wire.tokens.len() * 200;
         Ok(Snapshot {
             order: (wire.incarnation, wire.version),
             flags,
@@ -187,7 +188,7 @@ impl Snapshot {
             trusted: wire.settings.trusted,
             context_keys: wire.context_keys.iter().filter_map(|key| URL_SAFE_NO_PAD.decode(key).ok()).collect(),
             routes: documents(&wire.routes, RouteDocument::read),
-            channels: documents(&wire.channels, ChannelDocument::read),
+            gates,
             bytes,
         })
     }
@@ -195,6 +196,17 @@ impl Snapshot {
     /// The snapshot's version.
     pub fn version(&self) -> u64 {
         self.order.1
+    }
+
+    /// What an app is to do. `context` is one of this snapshot's flags.
+    pub fn gate<'s>(
+        &'s self,
+        request: &update::Request<'_>,
+        context: &Context<'_>,
+        kills: &Kills,
+        scratch: &mut Scratch,
+    ) -> Verdict<'s> {
+        self.gates.decide(request, &mut Who { flags: &self.flags, context, kills, scratch })
     }
 }
 

@@ -9,7 +9,9 @@ use headgate::flag::{Condition, FlagDocument, FlagSet, SegmentDocument, Serve, S
 use headgate::json::{At, Node, Problems, parse};
 use headgate::limits;
 use headgate::route::RouteDocument;
+use headgate::time::Instant;
 use headgate::update::ChannelDocument;
+use headgate::update::wire::Staging;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -176,7 +178,7 @@ impl Environment {
                 Document::Segment(segment) => drop(new.segments.insert(key, segment)),
                 Document::Flag(flag) => drop(new.flags.insert(key, *flag)),
                 Document::Route(route) => drop(new.routes.insert(key, route)),
-                Document::Channel(channel) => drop(new.channels.insert(key, channel)),
+                Document::Channel(channel) => drop(new.channels.insert(key, *channel)),
             }
         }
         new
@@ -205,6 +207,18 @@ impl Environment {
             let variants = self.flags.get(&route.flag).map(|flag| flag.variants.iter().map(|(name, _)| name).collect());
             if variants != Some(targets) {
                 out.push(format!("routes/{key}: needs a target for each variant of `{}`", route.flag));
+            }
+        }
+        for (key, channel) in &self.channels {
+            let segments = channel.audience.iter().flat_map(|audience| &audience.segments);
+            let unknown = segments.filter(|other| !self.segments.contains_key(*other));
+            out.extend(unknown.map(|other| format!("channels/{key}: no segment `{other}`")));
+            let staged = channel.releases.iter().map(|(_, release)| &release.staging);
+            for staging in staged.chain(channel.bundles.iter().map(|(_, bundle)| &bundle.staging)) {
+                let Staging::SameAs(same_as) = staging else { continue };
+                if !self.flags.contains_key(&same_as.flag) {
+                    out.push(format!("channels/{key}: no flag `{}`", same_as.flag));
+                }
             }
         }
         out
@@ -253,6 +267,22 @@ fn every_example_is_read_written_and_compiled_without_problems() {
 }
 
 #[test]
+fn no_channel_of_an_example_has_what_a_newcomer_would_get_wrong() {
+    let now = Instant::parse("2026-12-01T08:00:00Z").expect("an instant");
+    for folder in list("examples") {
+        let mut channels = 0;
+        for (environment, Environment { channels: found, .. }) in example(&folder) {
+            for (key, channel) in found {
+                let warnings = channel.warnings(now);
+                assert!(warnings.is_empty(), "{}/{environment}/{key}: {warnings:?}", folder.display());
+                channels += 1;
+            }
+        }
+        assert!(channels > 0, "{} has no channel", folder.display());
+    }
+}
+
+#[test]
 fn a_reference_to_nothing_is_seen() {
     let mut environments = example(&root().join("examples/swapjoy"));
     let production = environments.get_mut("production").expect("there");
@@ -261,6 +291,12 @@ fn a_reference_to_nothing_is_seen() {
     production.routes.values_mut().for_each(|route| drop(route.targets.pop()));
     let expected = ["flags/site: no segment `internal`", "routes/www: needs a target for each variant of `site`"];
     assert_eq!(production.dangling(), expected);
+    let mut environments = example(&root().join("examples/pairity"));
+    let production = environments.get_mut("production").expect("there");
+    production.flags.remove("matching_engine_v2");
+    production.segments.remove("beta-testers");
+    let expected = ["channels/android-closed: no segment `beta-testers`", "channels/ios: no flag `matching_engine_v2`"];
+    assert!(expected.iter().all(|expected| production.dangling().iter().any(|found| found == expected)));
 }
 
 #[test]

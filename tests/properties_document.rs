@@ -292,7 +292,9 @@ fn word() -> impl Strategy<Value = String> + Clone {
         serve flag is share weights else by from to start end attribute segment all any not exists equals in contains \
         startsWith endsWith matches lessThan atMost greaterThan atLeast before after semver hasAny hasAll ignoreCase \
         project environments settings segments flags routes channels origins trusted * \
-        include exclude host targets platform minimum latest storeUrl boolean string integer float object ios on 1.x \
+        include exclude host targets platform minimum recommended policy major patch blocked versions builds releases \
+        bundles number binary track audience units storeUrl texts required maintenance availability served source \
+        observedAt lookup sameAs deadline releasedAt notes remindAfter snoozes boolean string integer float object ios on 1.x \
         2026-07-01 targetingKey https://a.example";
     select(words.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
 }

@@ -56,7 +56,11 @@ fn strings(json: &Json) -> BTreeSet<String> {
 /// with a field `?`, and where in that text it is. The project itself has no name there.
 type Object = (&'static str, Read, &'static str, &'static str);
 
-const OBJECTS: [Object; 12] = [
+fn channel(node: &Node<'_>, problems: &mut Problems) {
+    ChannelDocument::read(node, &At::ROOT, problems);
+}
+
+const OBJECTS: [Object; 23] = [
     ("flag", flag, r#"{"?":1}"#, ""),
     ("prerequisite", flag, r#"{"requires":[{"?":1}]}"#, "/requires/0"),
     ("rule", flag, r#"{"rules":[{"?":1}]}"#, "/rules/0"),
@@ -65,7 +69,18 @@ const OBJECTS: [Object; 12] = [
     ("condition", condition, r#"{"attribute":"a","exists":true,"?":1}"#, ""),
     ("segment", |node, problems| drop(SegmentDocument::read(node, &At::ROOT, problems)), r#"{"?":1}"#, ""),
     ("route", |node, problems| drop(RouteDocument::read(node, &At::ROOT, problems)), r#"{"?":1}"#, ""),
-    ("channel", |node, problems| drop(ChannelDocument::read(node, &At::ROOT, problems)), r#"{"?":1}"#, ""),
+    ("channel", channel, r#"{"?":1}"#, ""),
+    ("point", channel, r#"{"minimum":{"?":1,"build":1}}"#, "/minimum"),
+    ("policy", channel, r#"{"policy":{"?":1}}"#, "/policy"),
+    ("blocked", channel, r#"{"blocked":[{"?":1,"builds":"1"}]}"#, "/blocked/0"),
+    ("audience", channel, r#"{"audience":{"?":1}}"#, "/audience"),
+    ("release", channel, r#"{"releases":{"1":{"?":1}}}"#, "/releases/1"),
+    ("sameAs", channel, r#"{"releases":{"1":{"sameAs":{"?":1}}}}"#, "/releases/1/sameAs"),
+    ("observation", channel, r#"{"releases":{"1":{"availability":{"CH":{"?":1}}}}}"#, "/releases/1/availability/CH"),
+    ("bundle", channel, r#"{"bundles":{"1":{"?":1}}}"#, "/bundles/1"),
+    ("text", channel, r#"{"texts":{"required":{"de":{"?":1}}}}"#, "/texts/required/de"),
+    ("texts", channel, r#"{"texts":{"?":1}}"#, "/texts"),
+    ("maintenance", channel, r#"{"maintenance":{"?":1}}"#, "/maintenance"),
     ("settings", |node, problems| drop(SettingsDocument::read(node, &At::ROOT, problems)), r#"{"?":1}"#, ""),
     ("environment", environment, r#"{"?":1}"#, ""),
     ("", project, r#"{"?":1}"#, ""),
@@ -107,8 +122,10 @@ fn words_are_those_that_the_readers_know() {
     let word = |place: &str| strings(schema.pointer(place).unwrap_or_else(|| panic!("{place}")));
     assert_eq!(said(flag, r#"{"kind":"?"}"#, one_of), word("/$defs/flag/properties/kind/enum"));
     assert_eq!(said(flag, r#"{"type":"?"}"#, one_of), word("/$defs/flag/properties/type/enum"));
-    let channel = OBJECTS[8].1;
     assert_eq!(said(channel, r#"{"platform":"?"}"#, one_of), word("/$defs/channel/properties/platform/enum"));
+    assert_eq!(said(channel, r#"{"policy":{"major":"?"}}"#, one_of), word("/$defs/urgency/enum"));
+    let source = r#"{"releases":{"1":{"availability":{"CH":{"source":"?"}}}}}"#;
+    assert_eq!(said(channel, source, one_of), word("/$defs/observation/properties/source/enum"));
     let forms = schema["$defs"]["condition"]["oneOf"].as_array().expect("forms");
     let required = |list: &[Json]| list.iter().flat_map(|form| strings(&form["required"])).collect::<BTreeSet<_>>();
     assert_eq!(said(condition, "{}", "exactly one of"), required(forms));
@@ -146,6 +163,15 @@ fn limits_are_those_of_the_product() {
         ("/$defs/flag/properties/rules/maxItems".to_owned(), limits::RULES),
         ("/$defs/flag/properties/requires/maxItems".to_owned(), limits::PREREQUISITES),
         ("/$defs/route/properties/targets/maxProperties".to_owned(), limits::VARIANTS),
+        ("/$defs/channel/properties/app/maxLength".to_owned(), limits::APP_LENGTH),
+        ("/$defs/channel/properties/blocked/maxItems".to_owned(), limits::BLOCKED),
+        ("/$defs/channel/properties/releases/maxProperties".to_owned(), limits::RELEASES),
+        ("/$defs/channel/properties/bundles/maxProperties".to_owned(), limits::RELEASES),
+        ("/$defs/channel/properties/storeUrl/else/maxProperties".to_owned(), limits::STOREFRONTS),
+        ("/$defs/release/properties/availability/maxProperties".to_owned(), limits::STOREFRONTS),
+        ("/$defs/localized/maxProperties".to_owned(), limits::LOCALES),
+        ("/$defs/audience/properties/units/maxItems".to_owned(), limits::AUDIENCE),
+        ("/$defs/text/properties/title/maxLength".to_owned(), limits::TEXT_LENGTH),
         ("/$defs/attribute/maxLength".to_owned(), limits::KEY_LENGTH),
         ("/$defs/scalar/maxLength".to_owned(), limits::TEXT_LENGTH),
         (format!("{condition}/all/maxItems"), limits::CONDITIONS),

@@ -142,7 +142,10 @@ fn responses(row: &Row, kind: Option<Kind>) -> Value {
     if conditional(row) && row.method == Method::Put {
         out["201"] = out["200"].clone();
     }
-    if matches!(row.operation, Operation::GetEntity | Operation::EvaluateAll) {
+    if matches!(
+        row.operation,
+        Operation::GetEntity | Operation::EvaluateAll | Operation::Update | Operation::PostUpdate
+    ) {
         out["304"] = json!({"description": "Not modified"});
     }
     if row.operation == Operation::Ready {

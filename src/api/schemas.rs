@@ -2,6 +2,7 @@
 //! `schema/project.schema.json` says everything, for editors.
 
 use crate::http::{Fault, Role};
+use crate::update;
 use serde_json::{Map, Value, json};
 
 fn reference(name: &str) -> Value {
@@ -92,15 +93,62 @@ fn flag() -> Value {
     closed(&["type", "variants", "off", "default"], &properties)
 }
 
+fn channel() -> Value {
+    let mark = json!({"type": ["string", "object"]});
+    let urgency = json!({"enum": ["none", "recommended", "required"]});
+    let by_locale = map(&json!({"type": "object"}));
+    let properties = about(&json!({
+        "app": text(),
+        "platform": {"enum": ["ios", "android", "web", "macos", "windows", "linux", "tvos", "watchos", "visionos"]},
+        "track": {"type": "string", "default": "production"},
+        "audience": closed(&[], &json!({"units": texts(), "segments": texts()})),
+        "enabled": {"type": "boolean", "default": true},
+        "salt": text(),
+        "minimum": mark,
+        "recommended": mark,
+        "policy": closed(&[], &json!({"major": urgency, "minor": urgency, "patch": urgency})),
+        "blocked": {"type": "array", "items": {"type": ["string", "object"]}},
+        "storeUrl": {"type": ["string", "object"]},
+        "releases": map(&reference("Release")),
+        "bundles": map(&json!({"type": "object"})),
+        "remindAfter": number(),
+        "snoozes": number(),
+        "texts": map(&by_locale),
+        "maintenance": object(&["end"], &json!({"start": instant(), "end": instant(), "texts": by_locale})),
+        "staleAfter": number(),
+        "warnings": warnings(),
+    }));
+    closed(&["platform"], &properties)
+}
+
+/// What is allowed and most likely not meant.
+fn warnings() -> Value {
+    let place = object(&["pointer", "detail"], &json!({"pointer": text(), "detail": text()}));
+    json!({"type": "array", "items": place, "readOnly": true})
+}
+
+fn release() -> Value {
+    let properties = json!({
+        "description": text(),
+        "version": text(),
+        "build": {"type": ["integer", "string"]},
+        "minimumOs": text(),
+        "required": truth(),
+        "releasedAt": instant(),
+        "deadline": instant(),
+        "share": reference("Share"),
+        "sameAs": closed(&["flag"], &json!({"flag": text(), "variant": text()})),
+        "phasedSince": instant(),
+        "storeShare": {"type": "number", "minimum": 0, "maximum": 100},
+        "availability": map(&json!({"type": ["boolean", "object"]})),
+        "notes": map(&text()),
+    });
+    closed(&[], &properties)
+}
+
 fn documents() -> Schemas {
     let segment = about(&json!({"by": text(), "include": texts(), "exclude": texts(), "if": {"type": "object"}}));
     let route = about(&json!({"host": text(), "flag": text(), "targets": map(&text())}));
-    let channel = about(&json!({
-        "platform": {"enum": ["ios", "android", "web"]},
-        "minimum": text(),
-        "latest": text(),
-        "storeUrl": text(),
-    }));
     let settings = json!({"description": text(), "origins": texts(), "trusted": texts()});
     let environment = closed(
         &[],
@@ -138,7 +186,8 @@ fn documents() -> Schemas {
         ("Flag", flag()),
         ("Segment", closed(&[], &segment)),
         ("Route", closed(&["host", "flag", "targets"], &route)),
-        ("Channel", closed(&["platform"], &channel)),
+        ("Channel", channel()),
+        ("Release", release()),
         ("Settings", closed(&[], &settings)),
         ("ProjectDocument", project),
     ]
@@ -161,8 +210,39 @@ fn evaluation() -> Schemas {
         ("BulkEvaluation", object(&["flags"], &json!({"flags": flags, "metadata": {"type": "object"}}))),
         ("EventBatch", object(&["events"], &json!({"events": {"type": "array", "items": {"type": "object"}}}))),
         ("EventReceipt", json!({"type": "object"})),
-        ("UpdateVerdict", object(&["action", "reason"], &json!({"action": text(), "reason": text()}))),
+        ("UpdateRequest", update_request()),
+        ("UpdateVerdict", update_verdict()),
     ]
+}
+
+fn update_request() -> Value {
+    let fields =
+        update::Request::FIELDS.iter().map(|name| ((*name).to_owned(), json!({"type": ["string", "integer"]})));
+    let mut properties: Map<String, Value> = fields.collect();
+    properties.insert("context".to_owned(), json!({"type": "object", "description": "An evaluation context"}));
+    closed(&[], &Value::Object(properties))
+}
+
+fn update_verdict() -> Value {
+    let (action, reason) = (json!({"enum": update::Action::WORDS}), json!({"enum": update::Reason::WORDS}));
+    let rule = json!({"type": "string", "description": "JSON pointer to the part of the channel that decided"});
+    let target = json!({"release": text(), "version": text(), "build": text(), "notes": text()});
+    let texts = json!({"title": text(), "message": text(), "update": text(), "later": text()});
+    let timings = json!({
+        "remindAfter": {"type": "integer", "description": "Seconds"}, "remindAt": instant(), "snoozesLeft": number(),
+        "deadline": instant(), "maintenanceEnd": instant(),
+    });
+    let bundle = json!({
+        "action": {"enum": ["none", "recommended", "required"]}, "reason": reason, "rule": rule,
+        "bundle": {"type": "string", "description": "Its key; when an update is required without one, the code in the binary is meant"},
+        "number": number(), "url": text(), "sha256": text(),
+    });
+    let properties = json!({
+        "channel": text(), "revision": number(), "action": action, "reason": reason, "rule": rule,
+        "target": object(&["release", "version"], &target), "storeUrl": text(), "texts": object(&[], &texts),
+        "timings": object(&[], &timings), "bundle": object(&["action", "reason"], &bundle),
+    });
+    object(&["action", "reason"], &properties)
 }
 
 fn operations() -> Schemas {

@@ -50,7 +50,9 @@ impl Sort {
             Self::Of(Kind::Flag) => FlagDocument::read(node, at, problems).map(|flag| Document::Flag(Box::new(flag))),
             Self::Of(Kind::Segment) => SegmentDocument::read(node, at, problems).map(Document::Segment),
             Self::Of(Kind::Route) => RouteDocument::read(node, at, problems).map(Document::Route),
-            Self::Of(Kind::Channel) => ChannelDocument::read(node, at, problems).map(Document::Channel),
+            Self::Of(Kind::Channel) => {
+                ChannelDocument::read(node, at, problems).map(|channel| Document::Channel(Box::new(channel)))
+            }
         }
     }
 }
@@ -68,7 +70,7 @@ pub enum Document {
     /// A route.
     Route(RouteDocument),
     /// A channel.
-    Channel(ChannelDocument),
+    Channel(Box<ChannelDocument>),
 }
 
 impl Document {

@@ -121,7 +121,7 @@ fn status(gateway: &Gateway, now: Instant) -> String {
 
 /// Bytes that a path's body may have.
 fn body_limit(target: &str) -> usize {
-    if target.starts_with("/ofrep/") {
+    if target.starts_with("/ofrep/") || target.starts_with("/v1/update") {
         limits::CONTEXT_BYTES
     } else if target.starts_with("/v1/events") {
         limits::EVENTS_BYTES

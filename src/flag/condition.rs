@@ -16,7 +16,7 @@ mod pattern;
 mod semver;
 
 pub use pattern::Pattern;
-pub use semver::{Version, VersionRange};
+pub use semver::{OwnedVersion, Version, VersionRange};
 
 /// A test of the context.
 #[derive(Clone, Debug, PartialEq)]

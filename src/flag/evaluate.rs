@@ -23,6 +23,11 @@ impl Kills {
         Self { environment, flags }
     }
 
+    /// Whether the whole environment is killed.
+    pub fn everything(&self) -> bool {
+        self.environment
+    }
+
     /// Whether the flag of this number is killed.
     pub fn covers(&self, id: u32) -> bool {
         self.environment || (!self.flags.is_empty() && self.flags.binary_search(&id).is_ok())
@@ -132,6 +137,15 @@ impl FlagSet {
         } else {
             (0..self.flags.len()).for_each(one);
         }
+    }
+
+    /// Whether the context belongs to the segment at a position.
+    ///
+    /// # Panics
+    /// Never for a position that [`FlagSet::segment`] gave for this set.
+    pub fn belongs(&self, segment: u32, context: &Context<'_>, scratch: &mut Scratch) -> bool {
+        scratch.begin(self);
+        Scope { set: self, segments: &[], context, scratch }.belongs(segment)
     }
 
     /// Evaluates flags that others require, in their order.

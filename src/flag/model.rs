@@ -60,6 +60,20 @@ impl FlagSet {
         self.flags.get(index as usize).is_some_and(|entry| entry.flag.client)
     }
 
+    /// The position of a flag's variant; of its `off` variant where none is named.
+    pub fn variant(&self, index: u32, name: Option<&str>) -> Option<u16> {
+        let body = self.flags.get(index as usize)?.flag.body.as_ref().ok()?;
+        match name {
+            Some(name) => body.variants.iter().position(|known| **known == *name)?.try_into().ok(),
+            None => body.outcomes.get(usize::from(body.killed))?.variant,
+        }
+    }
+
+    /// The segment of a key, by position. It looks at one after the other: for compilers.
+    pub fn segment(&self, key: &str) -> Option<u32> {
+        self.segments.iter().position(|entry| *entry.segment.key == *key)?.try_into().ok()
+    }
+
     /// The name of the variant that an outcome of the flag at a position serves.
     pub fn variant_name(&self, index: u32, outcome: &Outcome) -> Option<&str> {
         let body = self.flags.get(index as usize)?.flag.body.as_ref().ok()?;

@@ -1,5 +1,6 @@
 //! What a rule or the default serves: one variant, or an allocation of units to variants.
 
+use crate::bucketing::Ramp;
 use crate::json::{At, Fields, Node, Number, Problems, entries, integer, text};
 use crate::limits;
 use crate::time::Instant;
@@ -76,7 +77,8 @@ pub enum Share {
 }
 
 impl Share {
-    fn read(node: &Node<'_>, at: &At<'_>, problems: &mut Problems) -> Option<Self> {
+    /// Reads a percentage or a ramp.
+    pub fn read(node: &Node<'_>, at: &At<'_>, problems: &mut Problems) -> Option<Self> {
         if !matches!(node, Node::Object(_)) {
             return Percent::read(node, at, problems).map(Share::Fixed);
         }
@@ -97,6 +99,18 @@ impl Share {
             problems.add(&at.member("end"), "must be later than `start`");
         }
         Some(Share::Ramp { from, to, start, end })
+    }
+}
+
+impl Share {
+    /// How many of the 100,000 buckets it covers at an instant.
+    pub fn at(&self, now: Instant) -> u32 {
+        match self {
+            Self::Fixed(percent) => percent.buckets(),
+            Self::Ramp { from, to, start, end } => {
+                Ramp { from: from.buckets(), to: to.buckets(), start: *start, end: *end }.at(now)
+            }
+        }
     }
 }
 

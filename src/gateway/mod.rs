@@ -2,6 +2,7 @@
 //! from what it holds, synchronously, or says what must be read first.
 
 mod access;
+mod context;
 mod environments;
 mod event;
 mod ofrep;
@@ -166,7 +167,7 @@ impl Gateway {
         let step = match call.path() {
             "/ofrep/v1/evaluate/flags" => self.ofrep(call, None, place, now),
             "/v1/events" => self.events(call, now),
-            "/v1/update" => self.update(call, now),
+            "/v1/update" => self.update(call, place, now),
             path => match path.strip_prefix("/ofrep/v1/evaluate/flags/") {
                 Some(key) => self.ofrep(call, Some(key), place, now),
                 None if known => return self.pass(call),

@@ -2,16 +2,16 @@
 //! Source: <https://github.com/open-feature/protocol>.
 
 use super::access::{self, Origin};
+use super::context::{Setting, with_context};
 use super::{Call, Gateway, Held, Output, Place, RATE_WINDOW, Rate, Step, Unready};
-use crate::flag::{Context, Outcome, Reason, Slot};
-use crate::json::{Node, Number, parse};
+use crate::flag::{Context, Outcome, Reason};
+use crate::json::{Node, parse};
 use crate::limits;
 use crate::snapshot::Snapshot;
 use crate::time::Instant;
 use crate::token::TokenKind;
 use serde_json::json;
 use std::borrow::Cow;
-use std::cell::OnceCell;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Why an evaluation is refused, in the protocol's words.
@@ -138,35 +138,14 @@ fn evaluate(call: &Call<'_>, request: &Request<'_>, buffers: &mut Buffers<'_>) -
     }
     let node = read_body(call.body)?;
     let members = read_context(&node)?;
-    let flags = &request.snapshot.flags;
-    let now_node = Node::Number(Number::Whole(request.now.millis()));
-    let places: [OnceCell<Option<Node<'static>>>; 3] = Default::default();
-    let signed = match members.iter().find(|(name, _)| name == "signedContext") {
-        Some((_, Node::String(text))) => {
-            let unit = members.iter().find(|(name, _)| name == "targetingKey").and_then(|(_, node)| node.as_str());
-            access::verify(&request.snapshot.context_keys, text, unit.unwrap_or_default(), request.now)
+    let Request { snapshot, kind, place, now, .. } = *request;
+    with_context(&Setting { snapshot, kind, place, now }, members, |context| {
+        if let Some(key) = request.key {
+            return single(call, request, key, context, buffers);
         }
-        _ => None,
-    };
-    let mut context = Context::new(flags.attributes(), members, request.now);
-    if request.kind == TokenKind::Client {
-        access::restrict(&mut context, request.snapshot, signed.as_ref());
-    }
-    if context.get(Slot::TIME).is_none() {
-        context.set(Slot::TIME, Some(&now_node));
-    }
-    for (which, slot) in Slot::PLACE.into_iter().enumerate() {
-        // The platform is slow to say: it is asked where a flag looks and the context is silent.
-        if flags.attributes().places()[which] && context.get(slot).is_none() {
-            let name = || request.place.name(which).map(|name| Node::String(Cow::Owned(name)));
-            context.set(slot, places[which].get_or_init(name).as_ref());
-        }
-    }
-    if let Some(key) = request.key {
-        return single(call, request, key, &context, buffers);
-    }
-    bulk(call, request, &context, buffers);
-    Ok(())
+        bulk(call, request, context, buffers);
+        Ok(())
+    })
 }
 
 /// The context's members; without a body, or with one that names none, the context is empty.
@@ -273,7 +252,7 @@ fn headers(output: &mut Output, call: &Call<'_>, request: &Request<'_>) {
 }
 
 /// Weak comparison with a list of entity tags (RFC 9110 section 13.1.2).
-fn matches(list: &str, etag: u64) -> bool {
+pub(super) fn matches(list: &str, etag: u64) -> bool {
     if list.is_empty() {
         return false;
     }

@@ -42,7 +42,7 @@ fn gateway(settings: &str, flags: &[(&str, &str)]) -> Gateway {
     let text = format!(
         r#"{{"format":1,"incarnation":1,"version":7,"settings":{settings},"contextKeys":["AAAA"],"tokens":[{}],"flags":[{flags}],
         "routes":[{{"key":"r","revision":1,"document":{{"host":"shop.localhost","flag":"site","targets":{{"on":"https://new.example","off":"https://old.example"}}}}}}],
-        "channels":[{{"key":"ios","revision":1,"document":{{"platform":"ios","minimum":"2.0"}}}}]}}"#,
+        "channels":[{{"key":"ios","revision":1,"document":{{"platform":"ios","app":"example.shop","minimum":"2.0","releases":{{"2.0":{{"availability":{{"*":true}}}},"2.1":{{"sameAs":{{"flag":"f"}}}}}}}}}}]}}"#,
         tokens.join(",")
     );
     let mut gateway = Gateway::default();
@@ -247,22 +247,104 @@ fn a_routed_host_redirects_by_flag_and_keeps_its_unit() {
     assert_eq!(targets.len(), 2, "both arms are served");
 }
 
+fn update(gateway: &mut Gateway, call: Call<'_>) -> (u16, serde_json::Value) {
+    let authorization = format!("Bearer {}", token(TokenKind::Client));
+    let call = Call { authorization: &authorization, size: call.body.len(), ..call };
+    assert_eq!(gateway.answer(&call, &Nowhere, NOW), Step::Reply);
+    (gateway.output.status, serde_json::from_slice(&gateway.output.body).unwrap_or_default())
+}
+
 #[test]
-fn updates_and_events_answer_with_problems_or_results() {
+fn updates_are_asked_for_by_get_and_by_post() {
+    let flag = boolean(r#""rules":[{"id":"r","if":{"attribute":"group","equals":"in"},"serve":"on"}],"default":"off""#);
+    let mut gateway = gateway("{}", &[("f", &flag)]);
+    let get = |target| Call { method: "GET", target, ..Call::default() };
+    let post = |body| Call { method: "POST", target: "/v1/update", body, ..Call::default() };
+    let (status, answer) = update(&mut gateway, get("/v1/update?app=example.shop&platform=ios&version=1.9"));
+    let expected = serde_json::json!({
+        "channel": "ios", "revision": 1, "action": "required", "reason": "below-minimum", "rule": "/minimum",
+        "target": {"release": "2.0", "version": "2.0"},
+    });
+    assert_eq!((status, &answer), (200, &expected));
+    assert!(gateway.output.head_text().contains("cache-control\nprivate, no-cache\n"));
+    let same = update(&mut gateway, post(r#"{"app":"example.shop","platform":"ios","version":"1.9","build":7}"#));
+    assert_eq!(same, (200, expected));
+    let reason = |answer: (u16, serde_json::Value)| answer.1["reason"].as_str().unwrap_or_default().to_owned();
+    let inside = post(r#"{"channel":"ios","version":"2.0","context":{"targetingKey":"u","group":"in"}}"#);
+    assert_eq!(reason(update(&mut gateway, inside)), "not-due", "the release is offered, and policy is silent");
+    assert_eq!(reason(update(&mut gateway, get("/v1/update?channel=ios&version=2.0&targetingKey=u"))), "not-in-share");
+    assert_eq!(reason(update(&mut gateway, get("/v1/update"))), "unknown-platform");
+    assert_eq!(reason(update(&mut gateway, post(""))), "unknown-platform");
+    assert_eq!(reason(update(&mut gateway, get("/v1/update?channel=gone&version=1"))), "unknown-channel");
+    assert_eq!(reason(update(&mut gateway, get("/v1/update?channel=ios&version=%D9%A2"))), "unknown-version");
+}
+
+#[test]
+fn a_query_takes_every_field_of_a_request() {
+    let (unit, fields) = crate::http::Operation::Update.row().query.split_last().expect("not empty");
+    assert_eq!((fields, *unit), (crate::update::Request::FIELDS, "targetingKey"));
+}
+
+#[test]
+fn what_is_no_question_is_a_problem() {
+    let mut gateway = gateway("{}", &[]);
+    let mut check = |call: Call<'_>, status: u16, kind: &str| {
+        let (found, problem) = update(&mut gateway, call);
+        let expected = format!("urn:headgate:problem:{kind}");
+        assert_eq!((found, problem["type"].as_str()), (status, Some(&*expected)), "{problem}");
+        problem
+    };
+    let call = Call { method: "GET", target: "/v1/update", ..Call::default() };
+    check(Call { target: "/v1/update?osversion=17", ..call }, 400, "bad-parameter");
+    check(Call { target: "/v1/update?version=%zz", ..call }, 400, "bad-parameter");
+    check(Call { target: "/v1/update?version=1&version=2", ..call }, 400, "bad-parameter");
+    check(Call { method: "PUT", ..call }, 405, "method-not-allowed");
+    let post = Call { method: "POST", ..call };
+    check(Call { body: "{", ..post }, 400, "not-json");
+    let long = format!(r#"{{"version":"{}"}}"#, "1".repeat(70_000));
+    check(Call { body: &long, ..post }, 413, "too-large");
+    let body = r#"{"version":1.5,"context":[],"osversion":"17","build":1,"build":2}"#;
+    let problem = check(Call { body, ..post }, 422, "invalid-document");
+    let places: Vec<_> =
+        problem["problems"].as_array().expect("a list").iter().map(|one| one["pointer"].as_str()).collect();
+    assert_eq!(places, ["/build", "/version", "/context", "/osversion"].map(Some));
+}
+
+#[test]
+fn an_update_that_has_not_changed_is_not_sent_again() {
+    let mut gateway = gateway(r#"{"origins":["https://app.example"]}"#, &[]);
+    let call = Call { method: "GET", target: "/v1/update?channel=ios&version=1", ..Call::default() };
+    update(&mut gateway, call);
+    let tag = gateway.output.etag.expect("a tag");
+    let text = format!("\"{tag:016x}\"");
+    let (status, _) = update(&mut gateway, Call { if_none_match: &text, origin: "https://app.example", ..call });
+    assert_eq!((status, gateway.output.etag, gateway.output.body.len()), (304, Some(tag), 0));
+    assert!(gateway.output.head_text().contains("access-control-allow-origin\nhttps://app.example\n"));
+    let (status, _) =
+        update(&mut gateway, Call { if_none_match: &text, target: "/v1/update?channel=ios&version=3", ..call });
+    assert_eq!(status, 200);
+    assert_eq!(update(&mut gateway, Call { origin: "https://evil.example", ..call }).0, 403);
+    gateway.answer(&Call { method: "OPTIONS", ..call }, &Nowhere, NOW);
+    assert_eq!(gateway.output.status, 204);
+    assert!(gateway.output.head_text().contains("access-control-allow-methods\nGET, POST, OPTIONS\n"));
+}
+
+#[test]
+fn a_killed_environment_s_gates_are_silent() {
+    let mut gateway = gateway("{}", &[]);
+    let pointer = Pointer { incarnation: 1, sequence: 2, version: 7, kill: true, killed: Vec::new() };
+    gateway.environments.accept_pointer("p/e", pointer, NOW).expect("taken");
+    let call = Call { method: "GET", target: "/v1/update?channel=ios&version=1", ..Call::default() };
+    assert_eq!(update(&mut gateway, call).1, serde_json::json!({"action": "none", "reason": "killed"}));
+}
+
+#[test]
+fn events_answer_with_problems_or_results() {
     let mut gateway = gateway("{}", &[]);
     let authorization = format!("Bearer {}", token(TokenKind::Client));
-    let call = Call {
-        method: "GET",
-        target: "/v1/update?channel=ios&version=1.9",
-        authorization: &authorization,
-        ..Call::default()
-    };
-    assert_eq!(gateway.answer(&call, &Nowhere, NOW), Step::Reply);
-    assert!(String::from_utf8_lossy(&gateway.output.body).contains(r#""action":"required""#));
-    assert_eq!(gateway.answer(&Call { target: "/v1/update?channel=gone", ..call }, &Nowhere, NOW), Step::Reply);
-    assert_eq!(gateway.output.status, 404);
+    let call = Call { method: "POST", authorization: &authorization, ..Call::default() };
     let body = r#"{"events":[{"type":"exposure","unit":"u","flag":"f"},{"type":"exposure"}]}"#;
-    let events = Call { method: "POST", target: "/v1/events", body, ..call };
+    let events = Call { target: "/v1/events", body, ..call };
     assert_eq!(gateway.answer(&events, &Nowhere, NOW), Step::Queue);
     assert_eq!(gateway.output.status, 202);
     assert!(gateway.output.message.contains(r#""environment":"p/e""#));

@@ -1,49 +1,131 @@
-//! `GET /v1/update`: the update gate alone.
+//! `/v1/update`: the update gate alone. A GET carries what fits a query; a POST an evaluation context
+//! besides.
 
 use super::access;
-use super::{Call, Gateway, Held, Rate, Step, Unready, too_many};
-use crate::http::{Fault, Query, Refusal};
+use super::context::{Setting, with_context};
+use super::ofrep::matches;
+use super::{Call, Gateway, Held, Place, Rate, Step, Unready, too_many};
+use crate::flag::serve::TARGETING_KEY;
+use crate::http::{Answer, Fault, Operation, Query, Refusal};
+use crate::json::{At, Fields, Node, Number, Problems, parse};
+use crate::limits;
 use crate::time::Instant;
-use serde_json::json;
+use crate::token::TokenKind;
+use crate::update::Request;
+use std::borrow::Cow;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// What an app asks, wherever it has written it.
+#[derive(Default)]
+struct Asked<'a> {
+    fields: Vec<(&'static str, Cow<'a, str>)>,
+    context: Vec<(Cow<'a, str>, Node<'a>)>,
+}
+
+impl<'a> Asked<'a> {
+    fn read(call: &Call<'a>) -> Answer<Self> {
+        if call.method == "GET" { Self::of_query(call.query()) } else { Self::of_body(call) }
+    }
+
+    fn of_query(query: &str) -> Answer<Self> {
+        let query = Query::read(query, Operation::Update.row().query)?;
+        let given = |name: &&'static str| Some((*name, Cow::Owned(query.get(name)?.to_owned())));
+        let unit = query.get(TARGETING_KEY).map(|unit| Node::String(Cow::Owned(unit.to_owned())));
+        let context = unit.map(|unit| (Cow::Borrowed(TARGETING_KEY), unit));
+        Ok(Self { fields: Request::FIELDS.iter().filter_map(given).collect(), context: context.into_iter().collect() })
+    }
+
+    fn of_body(call: &Call<'a>) -> Answer<Self> {
+        if call.size > limits::CONTEXT_BYTES {
+            let detail = format!("the body has at most {} bytes", limits::CONTEXT_BYTES);
+            return Err(Refusal::new(Fault::TooLarge, detail));
+        }
+        if call.body.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        let node = parse(call.body)?;
+        let (mut problems, at) = (Problems::default(), At::ROOT);
+        let mut asked = Self::default();
+        if let Some(mut fields) = Fields::open(&node, &at, &mut problems) {
+            for name in Request::FIELDS {
+                match fields.optional(name) {
+                    None | Some(Node::Null) => {}
+                    Some(Node::String(text)) => asked.fields.push((name, text.clone())),
+                    Some(Node::Number(Number::Whole(number))) => {
+                        asked.fields.push((name, Cow::Owned(number.to_string())));
+                    }
+                    Some(other) => {
+                        let detail = format!("must be a string or a whole number, not {}", other.kind());
+                        problems.add(&at.member(name), detail);
+                    }
+                }
+            }
+            match fields.optional("context") {
+                None | Some(Node::Null) => {}
+                Some(Node::Object(members)) => asked.context.clone_from(members),
+                Some(other) => {
+                    problems.add(&at.member("context"), format!("must be an object, not {}", other.kind()));
+                }
+            }
+            fields.finish(&at, &mut problems);
+        }
+        if problems.is_empty() { Ok(asked) } else { Err(Refusal::invalid(problems)) }
+    }
+
+    fn request(&self) -> Request<'_> {
+        Request::of(|name| self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value))
+    }
+}
 
 impl Gateway {
-    pub(super) fn update(&mut self, call: &Call<'_>, now: Instant) -> Step {
+    pub(super) fn update(&mut self, call: &Call<'_>, place: &dyn Place, now: Instant) -> Step {
+        const METHODS: &str = "GET, POST, OPTIONS";
         if call.method == "OPTIONS" {
-            self.output.preflight(call.origin, "GET, OPTIONS");
+            self.output.preflight(call.origin, METHODS);
             return Step::Reply;
         }
         let environment = match self.admitted(call, now) {
             Ok(admitted) => admitted,
             Err(step) => return step,
         };
-        if call.method != "GET" {
-            return self.problem(
-                call,
-                &environment,
-                &Refusal::new(Fault::MethodNotAllowed, "only GET asks for an update").with("allow", "GET, OPTIONS"),
-            );
+        if !matches!(call.method, "GET" | "POST") {
+            let refusal = Refusal::new(Fault::MethodNotAllowed, "GET or POST asks for an update");
+            return self.problem(call, &environment, &refusal.with("allow", METHODS));
         }
-        let query = match Query::read(call.query(), &["channel", "version"]) {
-            Ok(query) => query,
+        let asked = match Asked::read(call) {
+            Ok(asked) => asked,
             Err(refusal) => return self.problem(call, &environment, &refusal),
         };
-        let channel = query.get("channel").unwrap_or_default();
-        let snapshot = self.environments.get(&environment).and_then(Held::snapshot);
-        let found = snapshot.and_then(|snapshot| snapshot.channels.iter().find(|(key, _)| key == channel));
-        let Some((_, document)) = found else {
-            let detail = format!("there is no channel `{channel}`");
-            return self.problem(call, &environment, &Refusal::new(Fault::UnknownEntity, detail));
+        let kind = self.claimed(call.authorization);
+        let Gateway { environments, output, scratch, .. } = self;
+        let held = environments.get(&environment);
+        let Some((held, snapshot)) = held.and_then(|held| Some((held, held.snapshot()?))) else {
+            let refusal = Refusal::new(Fault::Unavailable, "the configuration cannot be read at the moment");
+            return self.problem(call, &environment, &refusal.with("retry-after", "2"));
         };
-        let verdict = document.verdict(query.get("version").unwrap_or_default());
-        let body = json!({
-            "channel": channel, "action": verdict.action, "reason": verdict.reason,
-            "minimum": document.minimum, "latest": document.latest, "storeUrl": document.store_url,
+        let kind = kind.and_then(|claim| claim.admitted(snapshot, now)).unwrap_or(TokenKind::Client);
+        output.begin(200);
+        with_context(&Setting { snapshot, kind, place, now }, &asked.context, |context| {
+            snapshot.gate(&asked.request(), context, held.kills(), scratch).write(&mut output.body);
         });
-        self.respond(call, &environment, 200, &body, now);
+        let etag = xxh3_64(&output.body);
+        if matches(call.if_none_match, etag) {
+            output.begin(304);
+        } else {
+            output.header("content-type", "application/json");
+        }
+        output.etag = Some(etag);
+        output.header("cache-control", "private, no-cache");
+        output.cors_headers(call.origin);
+        output.security_headers();
+        output.version_headers(held, now);
+        output.finish();
         self.count(&environment, "update");
         Step::Reply
     }
+}
 
+impl Gateway {
     /// The environment of the request's token, once it can be looked at and the token is good.
     pub(super) fn admitted(&mut self, call: &Call<'_>, now: Instant) -> Result<String, Step> {
         if call.rate == Rate::TokenExceeded {

@@ -157,7 +157,8 @@ operations! {
     EvaluateAll: Post "/ofrep/v1/evaluate/flags", Evaluation, Optional("EvaluationRequest"), [], 200 "BulkEvaluation", "Evaluate every flag for a context (OFREP)";
     EvaluateOne: Post "/ofrep/v1/evaluate/flags/{key}", Evaluation, Optional("EvaluationRequest"), [], 200 "Evaluation", "Evaluate one flag for a context (OFREP)";
     Events: Post "/v1/events", Evaluation, Required("EventBatch"), [], 202 "EventReceipt", "Hand in exposures, conversions and measurements";
-    Update: Get "/v1/update", Evaluation, None, ["channel", "version"], 200 "UpdateVerdict", "Ask whether an app's version may go on";
+    Update: Get "/v1/update", Evaluation, None, ["app", "platform", "channel", "version", "build", "osVersion", "locale", "storefront", "storeVersion", "storeBuild", "bundle", "snoozes", "snoozedAt", "snoozedVersion", "targetingKey"], 200 "UpdateVerdict", "Ask whether an app's version may go on";
+    PostUpdate: Post "/v1/update", Evaluation, Optional("UpdateRequest"), [], 200 "UpdateVerdict", "Ask the same with an evaluation context, for releases that go to the people of a flag or segment";
     Health: Get "/health", Public, None, [], 200 "Health", "State of the deployment and of what it depends on";
     Ready: Get "/health/ready", Public, None, [], 200 "Health", "Whether traffic may be sent here; 503 when not";
     Metrics: Get "/metrics", AnyAdmin, None, [], 200 "text/plain", "Metrics as Prometheus text: of the whole deployment, or of the token's own environment";

@@ -20,7 +20,12 @@ const DOCUMENT = {
       routes: {
         web: { host: "shop.localhost", flag: "site", targets: { stable: "https://old.example", canary: "https://new.example/v2" } },
       },
-      channels: { ios: { platform: "ios", minimum: "2.0.0", latest: "2.4.0", storeUrl: "https://store.example/shop" } },
+      channels: {
+        ios: {
+          platform: "ios", minimum: "2.0.0", storeUrl: "https://store.example/shop",
+          releases: { "2.4.0": { availability: { "*": true } } },
+        },
+      },
     },
   },
 };

@@ -36,6 +36,11 @@ impl<'a> Version<'a> {
         Self { parts: [major, 0, 0, 0], given: 1, pre: "" }
     }
 
+    /// The numeric parts; those that were not given are 0.
+    pub fn parts(&self) -> [u64; 4] {
+        self.parts
+    }
+
     fn upper(self, index: usize) -> [u64; 4] {
         let mut upper = [0; 4];
         upper[..=index].copy_from_slice(&self.parts[..=index]);
@@ -66,6 +71,27 @@ fn leading_number(text: &str) -> Option<(u64, &str)> {
 
 fn number(text: &str) -> Option<u64> {
     leading_number(text).filter(|(_, rest)| rest.is_empty()).map(|(value, _)| value)
+}
+
+/// A version that owns its text's part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedVersion {
+    parts: [u64; 4],
+    given: usize,
+    pre: Box<str>,
+}
+
+impl OwnedVersion {
+    /// The version, to be compared with others.
+    pub fn get(&self) -> Version<'_> {
+        Version { parts: self.parts, given: self.given, pre: &self.pre }
+    }
+}
+
+impl From<Version<'_>> for OwnedVersion {
+    fn from(version: Version<'_>) -> Self {
+        Self { parts: version.parts, given: version.given, pre: version.pre.into() }
+    }
 }
 
 impl PartialOrd for Version<'_> {
