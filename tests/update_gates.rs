@@ -57,7 +57,7 @@ impl World {
         let context = Context::new(self.flags.attributes(), members, now);
         let known = |name: &str| Request::FIELDS.contains(&name);
         assert!(request.as_object().expect("an object").keys().all(|name| known(name)), "{request}");
-        let request = Request::of(|name| request[name].as_str());
+        let request = Request::of(&|name| request[name].as_str());
         let mut out = Vec::new();
         let mut who = Who { flags: &self.flags, context: &context, kills, scratch: &mut Scratch::default() };
         self.gates.decide(&request, &mut who).write(&mut out);

@@ -159,7 +159,16 @@ fn responses(row: &Row, kind: Option<Kind>) -> Value {
 
 fn conditional(row: &Row) -> bool {
     use Operation as O;
-    matches!(row.operation, O::PutEntity | O::PutSettings | O::PatchFlag | O::DeleteEntity)
+    matches!(
+        row.operation,
+        O::PutEntity
+            | O::PutSettings
+            | O::PatchFlag
+            | O::PatchChannel
+            | O::PutRelease
+            | O::DeleteRelease
+            | O::DeleteEntity
+    )
 }
 
 fn parameters(row: &Row, kind: Option<Kind>, path: &str) -> Vec<Value> {
@@ -181,7 +190,10 @@ fn parameters(row: &Row, kind: Option<Kind>, path: &str) -> Vec<Value> {
     if conditional(row) {
         out.push(header("If-Match", "The entity tag of what is changed; required where it exists, but for PATCH"));
     }
-    if matches!(row.operation, Operation::PutEntity | Operation::PutEnvironment | Operation::PutProject) {
+    if matches!(
+        row.operation,
+        Operation::PutEntity | Operation::PutRelease | Operation::PutEnvironment | Operation::PutProject
+    ) {
         out.push(header("If-None-Match", "`*` refuses to change what exists"));
     }
     let admin = matches!(row.access, Access::Environment(_) | Access::Deployment(_));

@@ -361,12 +361,18 @@ fn changes() -> Schemas {
         "environment": text(), "project": text(), "dryRun": truth(), "version": number(),
         "created": number(), "updated": number(), "deleted": number(), "unchanged": number(),
         "changes": {"type": "array", "items": {"type": "object"}},
+        "warnings": warnings(),
         "environments": {"type": "object", "description": "By environment, where a whole project is imported"},
     });
     let copy = json!({
         "from": text(), "flags": texts(), "segments": texts(), "dryRun": truth(), "reason": text(),
     });
     let explain = json!({"flag": text(), "context": {"type": "object"}, "version": number()});
+    let availability = json!({
+        "source": {"enum": ["admin", "lookup", "clientReport"]},
+        "storefronts": {"type": "object", "additionalProperties": truth()},
+        "observedAt": {"type": "string", "format": "date-time", "description": "Now, when left out"},
+    });
     let kill = json!({"entity": text(), "killed": truth(), "changed": truth(), "sequence": number()});
     vec![
         ("Flags", page(&item("Flag"))),
@@ -374,6 +380,8 @@ fn changes() -> Schemas {
         ("Routes", page(&item("Route"))),
         ("Channels", page(&item("Channel"))),
         ("FlagPatch", closed(&[], &json!({"enabled": truth(), "rules": map(&share), "default": share}))),
+        ("ChannelPatch", json!({"type": "object", "description": "A JSON merge patch (RFC 7396) of a channel"})),
+        ("AvailabilityReport", closed(&["source", "storefronts"], &availability)),
         ("KillState", object(&["entity", "killed", "changed", "sequence"], &kill)),
         ("History", page(&with(&json!({"revision": number(), "version": number(), "deleted": truth()})))),
         ("Versions", page(&with(&json!({"version": number(), "entity": text()})))),

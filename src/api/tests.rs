@@ -1,6 +1,7 @@
 //! The admin API end to end, over real SQLite and without any I/O.
 
 mod access;
+mod channels;
 mod documents;
 mod faults;
 mod history;

@@ -4,13 +4,15 @@ use super::document::Document;
 use crate::flag::serve::TARGETING_KEY;
 use crate::flag::{Condition, Serve};
 use crate::json::At;
+use crate::update::ChannelDocument;
+use crate::update::wire::{SameAs, Staging};
 
 /// What is referred to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
     /// A segment.
     Segment,
-    /// A flag; by a flag as prerequisite, by a route as what decides.
+    /// A flag; by a flag as prerequisite, by a route as what decides, by a channel as whose people.
     Flag,
     /// An attribute of the context.
     Attribute,
@@ -34,7 +36,7 @@ pub struct Reference {
     pub target: Target,
     /// Its key.
     pub key: String,
-    /// The variant that a prerequisite must serve; else empty.
+    /// The variant that a prerequisite must serve, or whose people a channel means; else empty.
     pub variant: String,
     /// Where in the document it stands, as a JSON pointer.
     pub pointer: String,
@@ -44,7 +46,8 @@ pub struct Reference {
 pub fn references(document: &Document) -> Vec<Reference> {
     let mut out = Vec::new();
     match document {
-        Document::Settings(_) | Document::Channel(_) => {}
+        Document::Settings(_) => {}
+        Document::Channel(channel) => channel_references(channel, &mut out),
         Document::Route(route) => {
             push(&mut out, Target::Flag, &route.flag, "", &At::ROOT.member("flag"));
         }
@@ -71,6 +74,24 @@ pub fn references(document: &Document) -> Vec<Reference> {
         }
     }
     out
+}
+
+fn channel_references(channel: &ChannelDocument, out: &mut Vec<Reference>) {
+    let audience = At::ROOT.member("audience");
+    let segments = audience.member("segments");
+    for (index, key) in channel.audience.iter().flat_map(|audience| &audience.segments).enumerate() {
+        push(out, Target::Segment, key, "", &segments.element(index));
+    }
+    let releases = channel.releases.iter().map(|(key, release)| ("releases", key, &release.staging));
+    let bundles = channel.bundles.iter().map(|(key, bundle)| ("bundles", key, &bundle.staging));
+    for (table, key, staging) in releases.chain(bundles) {
+        if let Staging::SameAs(SameAs { flag, variant }) = staging {
+            let table = At::ROOT.member(table);
+            let at = table.member(key);
+            let variant = variant.as_deref().unwrap_or_default();
+            push(out, Target::Flag, flag, variant, &at.member("sameAs").member("flag"));
+        }
+    }
 }
 
 fn push(out: &mut Vec<Reference>, target: Target, key: &str, variant: &str, at: &At<'_>) {

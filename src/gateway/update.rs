@@ -73,7 +73,7 @@ impl<'a> Asked<'a> {
     }
 
     fn request(&self) -> Request<'_> {
-        Request::of(|name| self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value))
+        Request::of(&|name| self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value))
     }
 }
 

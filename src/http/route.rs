@@ -55,6 +55,8 @@ pub struct Route {
     pub kind: Kind,
     /// The entity's key or the token's id.
     pub key: String,
+    /// The release's key.
+    pub release: String,
     /// The revision or version.
     pub number: i64,
 }
@@ -127,6 +129,7 @@ fn read(row: &Row, segments: &[&str]) -> Result<Route, Miss> {
         environment: String::new(),
         kind: Kind::Flag,
         key: String::new(),
+        release: String::new(),
         number: 0,
     };
     for (part, segment) in parts(row).zip(segments).filter(|(part, _)| part.starts_with('{')) {
@@ -145,7 +148,7 @@ fn read(row: &Row, segments: &[&str]) -> Result<Route, Miss> {
             }
             _ => {
                 check_key(&text).map_err(key)?;
-                route.key = text;
+                if name == "release" { route.release = text } else { route.key = text }
             }
         }
     }

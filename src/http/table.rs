@@ -201,6 +201,11 @@ operations! {
     KillFlag: Post env!("/flags/{key}/kill"), Environment(Editor), Optional("ReasonRequest"), [], 200 "KillState", "Kill a flag: it serves its off variant within seconds";
     UnkillFlag: Post env!("/flags/{key}/unkill"), Environment(Editor), Optional("ReasonRequest"), [], 200 "KillState", "Lift a flag's kill";
     PatchFlag: Patch env!("/flags/{key}"), Environment(Editor), Required("FlagPatch"), [], 200 "Flag", "Switch a flag on or off, or change shares";
+    PatchChannel: Patch env!("/channels/{key}"), Environment(Editor), Required("ChannelPatch"), [], 200 "Channel", "Change parts of a channel (JSON merge patch): null removes, what is left out stays";
+    GetRelease: Get env!("/channels/{key}/releases/{release}"), Environment(Viewer), None, [], 200 "Release", "Read one release of a channel; its entity tag is the channel's";
+    PutRelease: Put env!("/channels/{key}/releases/{release}"), Environment(Editor), Required("Release"), [], 200 "Channel", "Add or replace one release of a channel; 201 when added";
+    DeleteRelease: Delete env!("/channels/{key}/releases/{release}"), Environment(Editor), None, [], 200 "Channel", "Take one release out of a channel";
+    ReportAvailability: Post env!("/channels/{key}/releases/{release}/availability"), Environment(Editor), Required("AvailabilityReport"), [], 200 "Channel", "Report which storefronts serve a release; a weaker source does not override a stronger one";
     ListEntities: Get env!("/{kind}"), Environment(Viewer), None, ["limit", "after", "tag", "owner", "kind", "q", "enabled", "killed"], 200 "Entities", "List them, by page and filter";
     GetEntity: Get env!("/{kind}/{key}"), Environment(Viewer), None, [], 200 "Entity", "Read one; the answer can be PUT back";
     PutEntity: Put env!("/{kind}/{key}"), Environment(Editor), Required("Entity"), [], 200 "Entity", "Create or replace one; 201 when created";

@@ -8,7 +8,6 @@ use crate::bucketing::Seeds;
 use crate::flag::condition::Version;
 use crate::flag::{FlagSet, Source};
 use crate::json::{At, Problems, parse};
-use std::cmp::{Ordering, Reverse};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A text as a JSON string.
@@ -23,10 +22,18 @@ pub(super) fn channel(source: &Source<'_>) -> Option<Channel> {
     let document = ChannelDocument::read(&node, &At::ROOT, &mut problems).filter(|_| problems.is_empty())?;
     let salt = document.salt.as_deref().unwrap_or(source.key);
     let mut compiler = Compiler { document: &document, salt, flags: Vec::new() };
-    let mut releases: Vec<_> = document.releases.iter().map(|(key, wire)| compiler.release(key, wire)).collect();
-    releases.sort_by(|a, b| b.point.get().compare(&a.point.get()).unwrap_or(Ordering::Equal));
-    let mut bundles: Vec<_> = document.bundles.iter().map(|(key, wire)| compiler.bundle(key, wire)).collect();
-    bundles.sort_by_key(|bundle| Reverse(bundle.number));
+    // Newest first. Lists are short and mostly in order: sorting code would weigh more than it saves.
+    let mut releases: Vec<Release> = Vec::with_capacity(document.releases.0.len());
+    for (key, wire) in &document.releases {
+        let point = wire.point(key);
+        let at = releases.iter().position(|other| other.point.get().is_below(&point)).unwrap_or(releases.len());
+        releases.insert(at, compiler.release(key, wire));
+    }
+    let mut bundles: Vec<Bundle> = Vec::with_capacity(document.bundles.0.len());
+    for (key, wire) in &document.bundles {
+        let at = bundles.iter().position(|other| other.number < wire.number).unwrap_or(bundles.len());
+        bundles.insert(at, compiler.bundle(key, wire));
+    }
     let flags = compiler.flags.into();
     let urls = document.store_url.as_ref().map(StoreUrl::each).unwrap_or_default();
     let [recommended, required, blocked, unsupported] =

@@ -114,7 +114,7 @@ impl<'c> Gate<'c, '_> {
         };
         for release in self.channel.releases.iter().filter(is_there) {
             let admitted = who.admitted(&release.admission, links, self.channel);
-            let obstacle = if admitted { self.obstacle(release, os.as_ref()) } else { Obstacle::NotInShare };
+            let obstacle = self.obstacle(release, os.as_ref(), admitted);
             survey.best = survey.best.max(obstacle);
             if self.channel.minimum.as_ref().is_some_and(|minimum| release.point.get().reaches(&minimum.get())) {
                 survey.to_minimum = survey.best;
@@ -132,12 +132,15 @@ impl<'c> Gate<'c, '_> {
         survey
     }
 
-    fn obstacle(&self, release: &Release, os: Option<&Version<'_>>) -> Obstacle {
+    fn obstacle(&self, release: &Release, os: Option<&Version<'_>>, admitted: bool) -> Obstacle {
         let needed = release.minimum_os.as_ref().map(|os| os.get());
         if let (Some(needed), Some(os)) = (&needed, os)
             && os < needed
         {
             return Obstacle::OsTooOld;
+        }
+        if !admitted {
+            return Obstacle::NotInShare;
         }
         let request = self.request;
         let offer = Point::parse(request.store_version, request.store_build);

@@ -18,7 +18,7 @@ macro_rules! request {
             pub const FIELDS: &'static [&'static str] = &[$($name,)+];
 
             /// Takes each field from where the caller has it.
-            pub fn of(mut get: impl FnMut(&'static str) -> Option<&'a str>) -> Self {
+            pub fn of(get: &dyn Fn(&'static str) -> Option<&'a str>) -> Self {
                 Self { $($field: get($name).unwrap_or_default(),)+ }
             }
         }

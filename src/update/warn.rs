@@ -115,11 +115,16 @@ impl<'c> Warn<'c, '_> {
 
     /// Apps that send a build alone are compared by it.
     fn builds(&mut self, at: &At<'_>) {
-        let mut points: Vec<_> = self.channel.releases.iter().map(|(key, release)| (release.point(key), key)).collect();
-        points.retain(|(point, _)| point.build.is_some());
-        points.sort_by(|(a, _), (b, _)| a.version.cmp(&b.version));
-        let falling = points.windows(2).find(|pair| pair[1].0.build < pair[0].0.build);
-        if let Some([_, (_, key)]) = falling {
+        let releases = &self.channel.releases;
+        let falls = |(key, release): &&(String, Release)| {
+            let point = release.point(key);
+            let above = |(other, lower): &(String, Release)| {
+                let lower = lower.point(other);
+                lower.version < point.version && lower.build.is_some() && point.build < lower.build
+            };
+            point.build.is_some() && releases.iter().any(above)
+        };
+        if let Some((key, _)) = releases.iter().find(falls) {
             let detail =
                 "its build is below that of a lower version: apps must send their version, not the build alone";
             self.add(&at.member(key).member("build"), detail);

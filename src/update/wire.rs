@@ -19,7 +19,7 @@ mod table;
 
 pub use mark::{Blocked, Builds, Mark};
 pub use release::{Bundle, Release, SameAs, Staging};
-pub use store::{ANYWHERE, Served, Source, StoreUrl};
+pub use store::{ANYWHERE, SOURCES, Served, Source, StoreUrl, read_storefront};
 pub use table::{DEFAULT_LOCALE, Table, Text, Texts};
 
 /// The platform a channel serves.

@@ -93,7 +93,7 @@ fn what_others_need_cannot_go() {
     let narrower = r#"{"type":"boolean","variants":{"off":false,"more":true},"off":"off","default":"more"}"#;
     let refused = world.matching("*", "PUT", &at("/flags/base"), narrower).expect(422);
     let details: Vec<_> = refused.json["problems"].as_array().expect("problems").iter().map(|p| &p["detail"]).collect();
-    let expected = ["`flags/user` requires the variant `on`", "`routes/shop` has no target for the variant `more`"];
+    let expected = ["`flags/user` needs the variant `on`", "`routes/shop` has no target for the variant `more`"];
     assert_eq!(details, expected);
     let short = route.replace(r#","off":"https://old.example""#, "");
     let refused = world.matching("*", "PUT", &at("/routes/shop"), &short).expect(422);

@@ -5,7 +5,7 @@ use super::super::document::Sort;
 use super::super::tokens::{self, Mint, NewToken, RotateRequest, TokenInfo, TokenRequest};
 use super::super::{Author, Caller, Output, Paged, Principal, unauthenticated};
 use super::store::Store;
-use super::{context_keys, entities, export, history, import, kill, publish, snapshot, versions};
+use super::{channels, context_keys, entities, export, history, import, kill, publish, snapshot, versions};
 use crate::http::{self, Access, Answer, Fault, Operation, Query, Refusal, Reply, Request, Route};
 use crate::id::EnvironmentId;
 use crate::json::{At, Fields, Node, Problems, integer, parse, text};
@@ -84,6 +84,10 @@ impl Call<'_, '_> {
             O::ListEntities => read(entities::list(store, route.kind, query)?),
             O::GetEntity => read(entities::get(store, sort, key, request)?),
             O::PutEntity => entities::put(store, sort, key, request, &self.author()?),
+            O::PatchChannel => channels::patch(store, key, request, &self.author()?),
+            O::GetRelease => read(channels::get_release(store, route)?),
+            O::PutRelease | O::DeleteRelease => channels::put_release(store, route, request, &self.author()?),
+            O::ReportAvailability => channels::report(store, route, request, &self.author()?),
             O::PatchFlag => entities::patch(store, key, request, &self.author()?),
             O::DeleteEntity => entities::delete(store, sort, key, request, &self.author()?),
             O::History => read(history::list(store, sort, key, query)?),

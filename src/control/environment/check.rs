@@ -148,7 +148,7 @@ impl Check<'_, '_> {
                 let detail = format!("the flag `{}` can serve `{variant}`, which has no target", route.flag);
                 self.note(&one.place, "/targets", detail);
             }
-        } else if !has_variant(&flag, &reference.variant) {
+        } else if !reference.variant.is_empty() && !has_variant(&flag, &reference.variant) {
             let detail = format!("the flag `{}` has no variant `{}`", reference.key, reference.variant);
             self.note(&one.place, &reference.pointer, detail);
         }
@@ -167,9 +167,9 @@ impl Check<'_, '_> {
         let Some(flag) = self.flag(&one.key)? else { return Ok(()) };
         for user in users {
             let name = user.sort.name(&user.key);
-            if user.sort == Sort::Of(Kind::Flag) {
-                if !has_variant(&flag, &user.variant) {
-                    let detail = format!("`{name}` requires the variant `{}`", user.variant);
+            if user.sort != Sort::Of(Kind::Route) {
+                if !user.variant.is_empty() && !has_variant(&flag, &user.variant) {
+                    let detail = format!("`{name}` needs the variant `{}`", user.variant);
                     self.note(&one.place, "/variants", detail);
                 }
                 continue;

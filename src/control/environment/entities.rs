@@ -2,6 +2,7 @@
 
 use super::super::document::{Document, Sort};
 use super::super::{Author, Output, Paged, raw};
+use super::channels;
 use super::patch;
 use super::publish;
 use super::store::{Meta, Store, Stored, etag};
@@ -27,7 +28,7 @@ pub(super) fn respond(store: &Store<'_>, meta: &Meta, sort: Sort, key: &str, sto
     Ok(reply)
 }
 
-fn missing(sort: Sort, key: &str) -> Refusal {
+pub(super) fn missing(sort: Sort, key: &str) -> Refusal {
     Refusal::new(Fault::UnknownEntity, format!("there is no `{}`", sort.name(key)))
 }
 
@@ -54,7 +55,7 @@ pub(super) fn get(store: &Store<'_>, sort: Sort, key: &str, request: &Request) -
 }
 
 /// Refuses a change of something that is not what the caller takes it for.
-fn check_conditions(meta: &Meta, stored: Option<&Stored>, request: &Request, required: bool) -> Answer<()> {
+pub(super) fn check_conditions(meta: &Meta, stored: Option<&Stored>, request: &Request, required: bool) -> Answer<()> {
     let Some(stored) = stored else {
         if request.if_match.is_some() {
             return Err(Refusal::new(Fault::StaleEtag, "it does not exist (any more)"));
@@ -97,9 +98,20 @@ pub(super) fn write(
     store: &Store<'_>,
     author: &Author,
     manner: Manner<'_>,
-    (sort, key): (Sort, &str),
+    named: (Sort, &str),
     document: Document,
 ) -> Answer<Output> {
+    finish(store, &written(store, author, manner, named, document)?)
+}
+
+/// Writes one document and gives what it is now, with warnings of what is most likely not meant.
+pub(super) fn written(
+    store: &Store<'_>,
+    author: &Author,
+    manner: Manner<'_>,
+    (sort, key): (Sort, &str),
+    document: Document,
+) -> Answer<Reply> {
     let created = store.find(sort, key)?.is_none() && sort != Sort::Settings;
     let change = Change { sort, key: key.to_owned(), document: Some(document), place: String::new() };
     apply(store, author, manner, vec![change])?;
@@ -109,7 +121,10 @@ pub(super) fn write(
     if created {
         reply.status = 201;
     }
-    finish(store, &reply)
+    if sort == Sort::Of(Kind::Channel) {
+        channels::warn(&mut reply, store.now)?;
+    }
+    Ok(reply)
 }
 
 /// An answer after a change: the publication is due.

@@ -2,6 +2,7 @@
 
 use super::super::document::Sort;
 use super::super::{Author, Output, Paged, Principal, diff};
+use super::channels;
 use super::entities;
 use super::store::{Store, etag};
 use super::write::Manner;
@@ -119,9 +120,10 @@ pub(super) fn revert(
     let author = Author::new(principal, request, reason)?;
     let text = document(store, sort, key, number)?;
     let node = parse(&text)?;
-    let Some(document) = sort.read(&node, &at, &mut problems).filter(|_| problems.is_empty()) else {
+    let Some(mut document) = sort.read(&node, &at, &mut problems).filter(|_| problems.is_empty()) else {
         return Err(Refusal::invalid(problems));
     };
+    channels::forget_stores(&mut document);
     let manner = Manner { action: "revert", ..Manner::PLAIN };
     entities::write(store, &author, manner, (sort, key), document)
 }

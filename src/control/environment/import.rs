@@ -5,9 +5,9 @@ use super::super::project::{EnvironmentDocument, ProjectDocument, split};
 use super::super::{Author, Output, Principal, Role, diff};
 use super::store::Store;
 use super::write::{Change, Manner, Written, apply};
-use super::{Import, entities, lifecycle};
-use crate::http::{Answer, Fault, Query, Refusal, Reply, Request};
-use crate::json::{At, Problems, parse};
+use super::{Import, channels, entities, lifecycle};
+use crate::http::{Answer, Fault, Kind, Query, Refusal, Reply, Request};
+use crate::json::{At, Problem, Problems, parse};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::HashSet;
@@ -26,6 +26,8 @@ struct Report {
     deleted: usize,
     unchanged: usize,
     changes: Vec<Line>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Problem>,
 }
 
 #[derive(Serialize)]
@@ -139,6 +141,10 @@ fn report(store: &Store<'_>, import: &Import, total: usize, written: &[Written])
         let entity = one.sort.name(&one.key);
         changes.push(Line { action: one.verb(), entity, changes: places(one)? });
     }
+    let mut warnings = Vec::new();
+    for one in written.iter().filter(|one| one.sort == Sort::Of(Kind::Channel)).take(REPORTED) {
+        warnings.extend(one.text.iter().flat_map(|text| channels::warnings(text, &one.place, store.now)));
+    }
     Ok(Report {
         environment: import.environment.clone(),
         dry_run: import.dry_run,
@@ -148,6 +154,7 @@ fn report(store: &Store<'_>, import: &Import, total: usize, written: &[Written])
         deleted,
         unchanged: total - created - updated,
         changes,
+        warnings,
     })
 }
 

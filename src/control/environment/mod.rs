@@ -2,6 +2,7 @@
 //! and tokens, with their history, audit and publication.
 
 mod admin;
+mod channels;
 mod check;
 mod context_keys;
 mod entities;

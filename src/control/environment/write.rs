@@ -5,9 +5,9 @@ use super::super::Author;
 use super::super::audit::Entry;
 use super::super::document::{Document, Sort};
 use super::super::reference::{Reference, Target, references};
-use super::check;
 use super::kill;
 use super::store::{Store, Stored};
+use super::{channels, check};
 use crate::http::{Answer, Fault, Kind, Refusal};
 use crate::json::Problem;
 use crate::limits;
@@ -114,13 +114,21 @@ fn length_limit() -> i64 {
 fn stage(store: &Store<'_>, manner: Manner<'_>, change: Change) -> Answer<Option<Written>> {
     let Change { sort, key, mut document, place } = change;
     let before = store.find(sort, &key)?;
-    if let Some(Document::Flag(flag)) = &mut document {
+    if let Some(Document::Channel(channel)) = &mut document {
+        channels::inherit(channel, before.as_ref());
+    }
+    let given = match &mut document {
+        Some(Document::Flag(flag)) => Some(&mut flag.salt),
+        Some(Document::Channel(channel)) => Some(&mut channel.salt),
+        _ => None,
+    };
+    if let Some(given) = given {
         let old = before.as_ref().and_then(|before| salt(&before.document));
         if manner.keep_salts && old.is_some() {
-            flag.salt.clone_from(&old);
+            given.clone_from(&old);
         }
-        if flag.salt.is_none() {
-            flag.salt = Some(old.unwrap_or_else(|| store.entropy.salt()));
+        if given.is_none() {
+            *given = Some(old.unwrap_or_else(|| store.entropy.salt()));
         }
     }
     let text = document.as_ref().map(Document::text);

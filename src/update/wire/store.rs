@@ -16,6 +16,13 @@ fn check_storefront(name: &str) -> Option<String> {
     (!word && name != ANYWHERE).then(|| "must be a storefront such as `CH` or `CHE`, or `*`".to_owned())
 }
 
+/// Checks a storefront's name.
+pub fn read_storefront(name: &str, at: &At<'_>, problems: &mut Problems) {
+    if let Some(detail) = check_storefront(name) {
+        problems.add(at, detail);
+    }
+}
+
 /// Who says what a store serves. A stronger source is never overridden by a weaker one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -30,7 +37,7 @@ pub enum Source {
 }
 
 /// Every source by its word.
-pub(crate) const SOURCES: [(&str, Source); 3] =
+pub const SOURCES: [(&str, Source); 3] =
     [("admin", Source::Admin), ("lookup", Source::Lookup), ("clientReport", Source::ClientReport)];
 
 /// Whether a storefront serves a release, and who says so.
@@ -85,11 +92,13 @@ impl Table<Served> {
         Self::read(node, limits::STOREFRONTS, (at, problems), check_storefront, read)
     }
 
-    /// Takes a report in, unless a stronger source has spoken; says whether it was taken.
+    /// Takes a report in, unless a stronger source has spoken, or the same one later; says whether it
+    /// was taken.
     pub fn report(&mut self, storefront: &str, report: Served) -> bool {
         let known = self.0.iter_mut().find(|(name, _)| name.eq_ignore_ascii_case(storefront));
         match known {
             Some((_, known)) if known.source > report.source => false,
+            Some((_, known)) if known.source == report.source && known.observed_at > report.observed_at => false,
             Some((_, known)) => {
                 *known = report;
                 true
@@ -172,6 +181,8 @@ mod tests {
         assert!(table.report("CH", served(true, Source::ClientReport)));
         assert!(table.report("ch", served(false, Source::Lookup)));
         assert!(!table.report("CH", served(true, Source::ClientReport)));
+        let earlier = Served { observed_at: Some(Instant::from_millis(-1)), ..served(true, Source::Lookup) };
+        assert!(!table.report("CH", earlier), "older than what the same source has said");
         assert!(table.report("CH", served(true, Source::Admin)));
         assert!(!table.report("CH", served(false, Source::Lookup)));
         assert_eq!(table.0, [("CH".to_owned(), served(true, Source::Admin))]);

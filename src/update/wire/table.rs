@@ -41,20 +41,34 @@ impl<T> Table<T> {
         check: fn(&str) -> Option<String>,
         mut read: impl FnMut(&str, &Node<'_>, &At<'_>, &mut Problems) -> Option<T>,
     ) -> Option<Self> {
-        let members = entries(node, at, problems)?;
-        if members.len() > limit {
-            problems.add(at, format!("must have at most {limit} members, not {}", members.len()));
-        }
-        let mut list = Vec::with_capacity(members.len().min(limit));
-        for (key, node) in members {
-            let at = at.member(key);
-            if let Some(detail) = check(key) {
-                problems.add(&at, detail);
-            }
-            list.extend(read(key, node, &at, problems).map(|value| (key.to_string(), value)));
-        }
+        let mut list = Vec::new();
+        each(node, limit, (at, problems), check, &mut |key, node, at, problems| {
+            list.extend(read(key, node, at, problems).map(|value| (key.to_owned(), value)));
+        })?;
         Some(Self(list))
     }
+}
+
+/// Goes through the members of an object.
+fn each(
+    node: &Node<'_>,
+    limit: usize,
+    (at, problems): (&At<'_>, &mut Problems),
+    check: fn(&str) -> Option<String>,
+    visit: &mut dyn FnMut(&str, &Node<'_>, &At<'_>, &mut Problems),
+) -> Option<()> {
+    let members = entries(node, at, problems)?;
+    if members.len() > limit {
+        problems.add(at, format!("must have at most {limit} members, not {}", members.len()));
+    }
+    for (key, node) in members {
+        let at = at.member(key);
+        if let Some(detail) = check(key) {
+            problems.add(&at, detail);
+        }
+        visit(key, node, &at, problems);
+    }
+    Some(())
 }
 
 impl<'t, T> IntoIterator for &'t Table<T> {
