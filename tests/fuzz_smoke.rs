@@ -8,6 +8,7 @@
 use headgate::flag::{Context, FlagDocument, FlagSet, Kills, Scratch, SegmentDocument, Source};
 use headgate::json::{At, Node, Problems, parse};
 use headgate::time::Instant;
+use headgate::update::{Gates, Request, Who};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -88,11 +89,20 @@ struct Corpus {
     flags: Vec<String>,
     segments: Vec<String>,
     contexts: Vec<String>,
+    channels: Vec<String>,
+    /// What apps say of themselves, a field's value each.
+    facts: Vec<String>,
 }
 
 impl Corpus {
     fn read() -> Self {
-        let mut corpus = Self { flags: Vec::new(), segments: Vec::new(), contexts: Vec::new() };
+        let mut corpus = Self {
+            flags: Vec::new(),
+            segments: Vec::new(),
+            contexts: Vec::new(),
+            channels: Vec::new(),
+            facts: Vec::new(),
+        };
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/evaluation");
         let mut paths: Vec<_> =
             std::fs::read_dir(folder).expect("a folder").map(|f| f.expect("a file").path()).collect();
@@ -118,6 +128,16 @@ impl Corpus {
                 corpus.contexts.extend(elements(condition.get("holds")).iter().map(written));
             }
         }
+        let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/update-gates.json");
+        let text = std::fs::read_to_string(table).expect("text");
+        let root = parse(&text).expect("JSON");
+        let Some(Node::Object(channels)) = root.get("channels") else { panic!("an object") };
+        corpus.channels = channels.iter().map(|(_, node)| written(node)).collect();
+        for case in elements(root.get("cases")) {
+            let Some(Node::Object(request)) = case.get("request") else { panic!("an object") };
+            corpus.facts.extend(request.iter().filter_map(|(_, node)| node.as_str().map(str::to_owned)));
+        }
+        assert!(corpus.channels.len() > 30 && corpus.facts.len() > 300);
         assert!(corpus.flags.len() > 100 && corpus.segments.len() > 50 && corpus.contexts.len() > 200);
         corpus
     }
@@ -162,12 +182,14 @@ fn damage(text: &str, others: &[String], random: &mut Random) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// One input: two flags, a segment and a context, each perhaps damaged.
+/// One input: two flags, a segment, a context, a channel and what an app says to it, each perhaps damaged.
 #[derive(Debug)]
 struct Input {
     flags: [String; 2],
     segment: String,
     context: String,
+    channel: String,
+    facts: Vec<String>,
     now: i64,
 }
 
@@ -179,7 +201,9 @@ impl Input {
         };
         let flags = [one(&corpus.flags), one(&corpus.flags)];
         let (segment, context) = (one(&corpus.segments), one(&corpus.contexts));
-        Self { flags, segment, context, now: random.next().cast_signed() >> random.below(64) }
+        let channel = one(&corpus.channels);
+        let facts = Request::FIELDS.iter().map(|_| one(&corpus.facts)).collect();
+        Self { flags, segment, context, channel, facts, now: random.next().cast_signed() >> random.below(64) }
     }
 
     /// Reads, compiles, evaluates and explains; returns how many texts were acceptable.
@@ -205,8 +229,20 @@ impl Input {
                 assert_eq!(explained["answer"]["key"], if at == 0 { "base" } else { "good" }, "{answer}");
             }
         }
+        let channels = [Source { key: "c", id: 0, revision: 1, text: &self.channel }];
+        let gates = Gates::compile(&channels, &set, None);
+        let fact =
+            |name: &str| Request::FIELDS.iter().position(|known| *known == name).map(|at| self.facts[at].as_str());
+        let request = Request { channel: "c", platform: "", app: "", ..Request::of(&fact) };
+        let mut out = Vec::new();
+        gates.decide(&request, &mut Who { flags: &set, context: &context, kills: &kills, scratch }).write(&mut out);
+        let verdict: serde_json::Value = serde_json::from_slice(&out).expect("a verdict is JSON");
+        assert!(
+            verdict["reason"] != "unknown-channel" || gates.is_empty() || self.channel.contains("audience"),
+            "{verdict}"
+        );
         let segment = segment.filter(|_| problems.is_empty());
-        documents.iter().flatten().count() + usize::from(segment.is_some()) + usize::from(node.is_ok())
+        documents.iter().flatten().count() + usize::from(segment.is_some()) + usize::from(node.is_ok()) + gates.len()
     }
 }
 
@@ -226,7 +262,7 @@ fn flag(text: &str) -> Option<FlagDocument> {
 
 #[test]
 fn damaged_inputs_neither_panic_nor_hang() {
-    // Four texts a round.
+    // Four texts of flags a round, and one of a channel.
     let inputs = std::env::var("FUZZ_INPUTS").ok().and_then(|count| count.parse().ok()).unwrap_or(100_000usize);
     let (corpus, mut random, mut scratch) = (Corpus::read(), Random(0x5eed_5eed_5eed_5eed), Scratch::default());
     let (started, mut accepted, mut slowest) = (std::time::Instant::now(), 0, std::time::Duration::ZERO);

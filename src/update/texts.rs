@@ -49,7 +49,7 @@ impl Localized {
                 update: part(|text| &text.update),
                 later: part(|text| &text.later),
             };
-            (key.as_str().into(), serde_json::to_string(&merged).unwrap_or_default())
+            (key.as_str().into(), merged.json())
         }))
     }
 

@@ -8,14 +8,13 @@ use crate::id::check_key;
 use crate::json::{At, Fields, Lines, Node, Problems, boolean, elements, integer, one_of, text};
 use crate::limits;
 use crate::time::Instant;
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
 use std::cmp::Ordering;
 
 mod mark;
 mod release;
 mod store;
 mod table;
+mod write;
 
 pub use mark::{Blocked, Builds, Mark};
 pub use release::{Bundle, Release, SameAs, Staging};
@@ -23,8 +22,7 @@ pub use store::{ANYWHERE, SOURCES, Served, Source, StoreUrl, read_storefront};
 pub use table::{DEFAULT_LOCALE, Table, Text, Texts};
 
 /// The platform a channel serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "known by these names")]
 pub enum Platform {
     Ios,
@@ -64,8 +62,7 @@ impl Platform {
 }
 
 /// How urgent a newer version is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
     /// Nobody is told.
     #[default]
@@ -80,7 +77,7 @@ const URGENCIES: [(&str, Urgency); 3] =
     [("none", Urgency::None), ("recommended", Urgency::Recommended), ("required", Urgency::Required)];
 
 /// How urgent a newer version is by how far it is away; never less urgent when it is further.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// Another first part.
     pub major: Urgency,
@@ -121,13 +118,11 @@ impl Policy {
 }
 
 /// Who may use a track.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Audience {
     /// Targeting keys.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub units: Vec<String>,
     /// Keys of segments.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub segments: Vec<String>,
 }
 
@@ -177,98 +172,52 @@ impl Maintenance {
     }
 }
 
-impl Serialize for Maintenance {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        if let Some(start) = self.start {
-            map.serialize_entry("start", &start.to_string())?;
-        }
-        map.serialize_entry("end", &self.end.to_string())?;
-        if !self.texts.is_empty() {
-            map.serialize_entry("texts", &self.texts)?;
-        }
-        map.end()
-    }
-}
-
 /// The track that an app's people are on unless they are on another.
 pub const PRODUCTION: &str = "production";
 /// Seconds after which a look-up of a store says nothing any more, unless a channel says otherwise.
 pub const STALE_AFTER: i64 = 7 * 86_400;
 
 /// A channel: the versions of one app on one platform and track, and who must update.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ChannelDocument {
     /// What it is for and who looks after it.
-    #[serde(flatten)]
     pub about: About,
     /// The app: bundle id or package name. Any app's when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
     /// The platform.
     pub platform: Platform,
     /// The track.
-    #[serde(skip_serializing_if = "is_production")]
     pub track: String,
     /// Who may use the track; everybody when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub audience: Option<Audience>,
     /// When false the gate is silent.
-    #[serde(skip_serializing_if = "is_true")]
     pub enabled: bool,
     /// Seeds the buckets of staged releases. Random at creation.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub salt: Option<String>,
     /// Who is below must update.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub minimum: Option<Mark>,
     /// Who is below is told to update.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub recommended: Option<Mark>,
     /// How urgent a newer version is by how far it is away.
-    #[serde(skip_serializing_if = "is_default")]
     pub policy: Policy,
     /// Versions that must not run.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub blocked: Vec<Blocked>,
     /// Where the update is to be had.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub store_url: Option<StoreUrl>,
     /// What there is to update to, by name.
-    #[serde(skip_serializing_if = "Table::is_empty")]
     pub releases: Table<Release>,
     /// Code that is delivered over the air into binaries that fit, by name.
-    #[serde(skip_serializing_if = "Table::is_empty")]
     pub bundles: Table<Bundle>,
     /// Seconds for which a person who put an update off is left alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub remind_after: Option<i64>,
     /// How often a person may put an update off; as often as they like when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub snoozes: Option<i64>,
     /// What people are told, by action and locale.
-    #[serde(skip_serializing_if = "is_default")]
     pub texts: Texts,
     /// When the app is not to be used.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<Maintenance>,
     /// Seconds after which a look-up of a store says nothing any more.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub stale_after: Option<i64>,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-fn is_true(value: &bool) -> bool {
-    *value
-}
-
-fn is_production(track: &str) -> bool {
-    track == PRODUCTION
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 impl ChannelDocument {

@@ -5,9 +5,8 @@ use super::{Object, read_range};
 use crate::flag::condition::{Version, VersionRange};
 use crate::json::{At, Node, Number, Problems, text};
 use crate::limits;
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
 use std::borrow::Cow;
+use std::fmt;
 
 /// A version, a build, or both.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,22 +38,6 @@ impl Mark {
     }
 }
 
-impl Serialize for Mark {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if let (Some(version), None) = (&self.version, &self.build) {
-            return serializer.serialize_str(version);
-        }
-        let mut map = serializer.serialize_map(None)?;
-        if let Some(version) = &self.version {
-            map.serialize_entry("version", version)?;
-        }
-        if let Some(build) = &self.build {
-            map.serialize_entry("build", &Digits(build))?;
-        }
-        map.end()
-    }
-}
-
 /// Reads a version of one to four parts.
 pub(super) fn read_version(node: &Node<'_>, at: &At<'_>, problems: &mut Problems) -> Option<String> {
     let text = text(node, limits::KEY_LENGTH, at, problems)?;
@@ -77,18 +60,6 @@ pub(super) fn read_build(node: &Node<'_>, at: &At<'_>, problems: &mut Problems) 
         problems.add(at, detail);
     }
     build
-}
-
-/// A build is written as a number as long as every reader keeps all its digits.
-pub(super) struct Digits<'a>(pub &'a str);
-
-impl Serialize for Digits<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.parse::<u64>() {
-            Ok(number) if self.0.len() <= 15 => serializer.serialize_u64(number),
-            _ => serializer.serialize_str(self.0),
-        }
-    }
 }
 
 /// Builds from one to another, both included.
@@ -119,12 +90,10 @@ impl Builds {
     }
 }
 
-impl Serialize for Builds {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.from == self.to {
-            return serializer.serialize_str(&self.from);
-        }
-        serializer.collect_str(&format_args!("{}-{}", self.from, self.to))
+impl fmt::Display for Builds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.from)?;
+        if self.from == self.to { Ok(()) } else { write!(f, "-{}", self.to) }
     }
 }
 
@@ -162,25 +131,5 @@ impl Blocked {
     pub fn contains(&self, point: &Point<'_>) -> bool {
         let versions = self.versions.as_ref().is_none_or(|range| point.version.is_some_and(|v| range.contains(&v)));
         versions && self.builds.as_ref().is_none_or(|builds| point.build.is_some_and(|build| builds.contain(build)))
-    }
-}
-
-impl Serialize for Blocked {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let versions = self.versions.as_ref().map(VersionRange::as_str);
-        if let (Some(versions), None, true) = (versions, &self.builds, self.description.is_empty()) {
-            return serializer.serialize_str(versions);
-        }
-        let mut map = serializer.serialize_map(None)?;
-        if let Some(versions) = versions {
-            map.serialize_entry("versions", versions)?;
-        }
-        if let Some(builds) = &self.builds {
-            map.serialize_entry("builds", builds)?;
-        }
-        if !self.description.is_empty() {
-            map.serialize_entry("description", &self.description)?;
-        }
-        map.end()
     }
 }

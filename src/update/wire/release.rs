@@ -1,6 +1,6 @@
 //! Releases and over-the-air bundles as they are written.
 
-use super::mark::{Digits, read_build, read_version};
+use super::mark::{read_build, read_version};
 use super::store::read_url;
 use super::{Object, Served, Table, read_key, read_range};
 use crate::flag::condition::{Version, VersionRange};
@@ -10,16 +10,13 @@ use crate::json::{At, Node, Problems, boolean, integer, text};
 use crate::limits;
 use crate::time::Instant;
 use crate::update::version::Point;
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
 
 /// The people whom a flag serves a variant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SameAs {
     /// The flag.
     pub flag: String,
     /// The variant; any but the flag's `off` when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
 }
 
@@ -57,14 +54,6 @@ impl Staging {
             (Some(share), None) if share != Share::Fixed(Percent::ALL) => Self::Share(share),
             (_, Some(same_as)) => Self::SameAs(same_as),
             _ => Self::All,
-        }
-    }
-
-    fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        match self {
-            Self::All => Ok(()),
-            Self::Share(share) => map.serialize_entry("share", share),
-            Self::SameAs(same_as) => map.serialize_entry("sameAs", same_as),
         }
     }
 }
@@ -151,41 +140,6 @@ impl Release {
     }
 }
 
-fn put<M: SerializeMap, T: Serialize + ?Sized>(
-    map: &mut M,
-    name: &'static str,
-    value: Option<&T>,
-) -> Result<(), M::Error> {
-    value.map_or(Ok(()), |value| map.serialize_entry(name, value))
-}
-
-fn put_text<M: SerializeMap>(map: &mut M, name: &'static str, text: &str) -> Result<(), M::Error> {
-    put(map, name, Some(text).filter(|text| !text.is_empty()))
-}
-
-fn put_instant<M: SerializeMap>(map: &mut M, name: &'static str, at: Option<Instant>) -> Result<(), M::Error> {
-    put(map, name, at.map(|at| at.to_string()).as_ref())
-}
-
-impl Serialize for Release {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        put_text(&mut map, "description", &self.description)?;
-        put(&mut map, "version", self.version.as_ref())?;
-        put(&mut map, "build", self.build.as_deref().map(Digits).as_ref())?;
-        put(&mut map, "minimumOs", self.minimum_os.as_ref())?;
-        put(&mut map, "required", self.required.then_some(&true))?;
-        put_instant(&mut map, "releasedAt", self.released_at)?;
-        put_instant(&mut map, "deadline", self.deadline)?;
-        self.staging.write(&mut map)?;
-        put_instant(&mut map, "phasedSince", self.phased_since)?;
-        put(&mut map, "storeShare", self.store_share.as_ref())?;
-        put(&mut map, "availability", self.availability.as_ref())?;
-        put(&mut map, "notes", Some(&self.notes).filter(|notes| !notes.is_empty()))?;
-        map.end()
-    }
-}
-
 /// Code that is delivered over the air.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bundle {
@@ -256,20 +210,4 @@ fn read_sha256(node: &Node<'_>, at: &At<'_>, problems: &mut Problems) -> Option<
         problems.add(at, "must be 64 hexadecimal digits in lower case");
     }
     Some(text.to_owned())
-}
-
-impl Serialize for Bundle {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        put_text(&mut map, "description", &self.description)?;
-        map.serialize_entry("number", &self.number)?;
-        map.serialize_entry("binary", self.binary.as_str())?;
-        put(&mut map, "url", self.url.as_ref())?;
-        put(&mut map, "sha256", self.sha256.as_ref())?;
-        put(&mut map, "required", self.required.then_some(&true))?;
-        put(&mut map, "withdrawn", self.withdrawn.then_some(&true))?;
-        put_instant(&mut map, "releasedAt", self.released_at)?;
-        self.staging.write(&mut map)?;
-        map.end()
-    }
 }

@@ -5,8 +5,6 @@ use crate::flag::serve::read_instant;
 use crate::json::{At, Node, Problems, boolean, one_of, text};
 use crate::limits;
 use crate::time::Instant;
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
 
 /// The storefront that stands for all that are not named.
 pub const ANYWHERE: &str = "*";
@@ -24,8 +22,7 @@ pub fn read_storefront(name: &str, at: &At<'_>, problems: &mut Problems) {
 }
 
 /// Who says what a store serves. A stronger source is never overridden by a weaker one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// An app; nobody is ever required to update on its word.
     ClientReport,
@@ -67,21 +64,6 @@ impl Served {
             problems.add(at, "needs `observedAt`: without it nobody knows how old this is");
         }
         Some(Self { served: served?, source, observed_at })
-    }
-}
-
-impl Serialize for Served {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.source == Source::Admin && self.observed_at.is_none() {
-            return serializer.serialize_bool(self.served);
-        }
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("served", &self.served)?;
-        map.serialize_entry("source", &self.source)?;
-        if let Some(at) = self.observed_at {
-            map.serialize_entry("observedAt", &at.to_string())?;
-        }
-        map.end()
     }
 }
 
@@ -138,15 +120,6 @@ impl StoreUrl {
         match self {
             Self::One(url) => vec![(ANYWHERE, url)],
             Self::Each(table) => table.iter().map(|(storefront, url)| (storefront.as_str(), url.as_str())).collect(),
-        }
-    }
-}
-
-impl Serialize for StoreUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::One(url) => serializer.serialize_str(url),
-            Self::Each(table) => table.serialize(serializer),
         }
     }
 }

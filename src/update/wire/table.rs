@@ -1,11 +1,8 @@
 //! Objects whose keys are names: releases by key, texts by locale, stores by storefront.
 
 use super::{Object, line};
-use crate::flag::serve::Members;
 use crate::json::{At, Node, Problems, entries};
 use crate::limits;
-use serde::Serialize;
-use serde::ser::Serializer;
 
 /// Values by name, in the order written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,12 +77,6 @@ impl<'t, T> IntoIterator for &'t Table<T> {
     }
 }
 
-impl<T: Serialize> Serialize for Table<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Members(&self.0).serialize(serializer)
-    }
-}
-
 /// The name of the text for those whose locale has none.
 pub const DEFAULT_LOCALE: &str = "default";
 
@@ -100,19 +91,15 @@ fn check_locale(name: &str) -> Option<String> {
 }
 
 /// What people are told. What a locale leaves out is taken from the next wider one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text {
     /// The heading.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// What it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The button that leads to the store.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub update: Option<String>,
     /// The button that puts the update off.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub later: Option<String>,
 }
 
@@ -147,19 +134,15 @@ impl Table<String> {
 }
 
 /// Texts by what the app is to do.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Texts {
     /// Of an update that may be put off.
-    #[serde(skip_serializing_if = "Table::is_empty")]
     pub recommended: Table<Text>,
     /// Of an update that may not.
-    #[serde(skip_serializing_if = "Table::is_empty")]
     pub required: Table<Text>,
     /// Of a version that must not run, with nothing to update to.
-    #[serde(skip_serializing_if = "Table::is_empty")]
     pub blocked: Table<Text>,
     /// Of a device that is too old for any update.
-    #[serde(skip_serializing_if = "Table::is_empty")]
     pub unsupported: Table<Text>,
 }
 
