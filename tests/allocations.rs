@@ -6,6 +6,7 @@
 use headgate::flag::{Context, FlagSet, Kills, Scratch, Source};
 use headgate::json::{Node, parse};
 use headgate::time::Instant;
+use headgate::update::{Gates, Request, Who};
 use serde_json::{Value, json};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -166,4 +167,56 @@ fn a_set_takes_about_as_many_bytes_as_it_says() {
         let said = set.bytes();
         assert!(said * 10 >= held * 9 && said * 10 <= held * 13, "{} flags: says {said}, holds {held}", set.len());
     }
+}
+
+/// The channels of the truth table, with its flags and segments.
+fn gates() -> (FlagSet, Vec<(String, String)>) {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance/update-gates.json");
+    let file: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("text")).expect("JSON");
+    let documents = |name: &str| {
+        let list = file[name].as_object().expect("an object").iter();
+        list.map(|(key, document)| (key.clone(), document.to_string())).collect::<Vec<_>>()
+    };
+    (compile(&documents("segments"), &documents("flags")), documents("channels"))
+}
+
+#[test]
+fn a_verdict_allocates_nothing_but_its_text() {
+    let (flags, channels) = gates();
+    let sources: Vec<_> = channels.iter().map(|(key, text)| Source { key, id: 0, revision: 1, text }).collect();
+    let gates = Gates::compile(&sources, &flags, None);
+    let node = parse(r#"{"targetingKey":"u-7","group":"internal"}"#).expect("valid");
+    let Node::Object(members) = &node else { panic!("an object") };
+    let context = Context::new(flags.attributes(), members, Instant::from_millis(1_796_126_400_000));
+    let (kills, mut scratch) = (Kills::default(), Scratch::default());
+    let mut out = Vec::with_capacity(4_096);
+    for (key, _) in &channels {
+        let facts = [("version", "2.0"), ("build", "200"), ("osVersion", "16"), ("locale", "de_CH"), ("snoozes", "1")];
+        let more =
+            [("channel", key.as_str()), ("snoozedAt", "2026-12-01T11:59:00Z"), ("bundle", "b31"), ("storefront", "CH")];
+        let get = |name: &str| facts.iter().chain(&more).find(|(known, _)| *known == name).map(|(_, value)| *value);
+        let request = Request::of(&get);
+        // The first evaluation of a flag sizes the working memory.
+        let mut run = || {
+            let mut who = Who { flags: &flags, context: &context, kills: &kills, scratch: &mut scratch };
+            gates.decide(&request, &mut who)
+        };
+        run();
+        let (count, _, verdict) = cost(run);
+        assert_eq!(count, 0, "allocations at {key}");
+        out.clear();
+        verdict.write(&mut out);
+        assert!(out.starts_with(b"{") && out.len() < 4_096, "{key}");
+    }
+}
+
+#[test]
+fn gates_take_about_as_many_bytes_as_they_say() {
+    let (flags, channels) = gates();
+    let many: Vec<_> =
+        (0..20).flat_map(|at| channels.iter().map(move |(key, text)| (format!("{key}-{at}"), text))).collect();
+    let sources: Vec<_> = many.iter().map(|(key, text)| Source { key, id: 0, revision: 1, text }).collect();
+    let (_, held, gates) = cost(|| Gates::compile(&sources, &flags, None));
+    let said = gates.bytes();
+    assert!(said * 10 >= held * 8 && said * 10 <= held * 16, "says {said}, holds {held}");
 }

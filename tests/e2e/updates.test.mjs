@@ -132,7 +132,18 @@ test("the README's snippet for fetch works, and fails open", async () => {
   const snippet = /export (async function gate\(facts\) \{[\s\S]*?\n\})/.exec(text("README.md"))[1];
   const make = (url, token) => new Function("gateway", "token", `return ${snippet}`)(url, token);
   const gate = make(gateway.url, tokens.pulse);
-  assert.equal((await gate({ channel: "web", version: "2026.39" })).action, "required");
+  await until(async () => (await gate({ channel: "web", version: "2026.39" })).action === "required", 10_000);
   assert.deepEqual(await make("http://127.0.0.1:9", tokens.pulse)({ version: "1" }), { action: "none" });
   assert.deepEqual(await make(gateway.url, "wrong")({ version: "1" }), { action: "none" });
+});
+
+test("the README's channel is told as the README says, and warns of nothing", async () => {
+  const readme = text("README.md");
+  const document = /-X PUT \$CHANNEL .* --json '(\{[\s\S]*?\})'/.exec(readme)[1];
+  const put = await gateway.api("PUT", "/v1/projects/pulse/environments/production/channels/ios", document);
+  assert.deepEqual([put.status, put.body.warnings], [201, undefined], put.text);
+  const [, target, start] = /curl -s "\$URL(\/v1\/update[^"]*)" .*\n# (\{.*,)\n/.exec(readme);
+  await until(async () => (await gateway.ask(target, { headers: headers("pulse") })).body.channel === "ios", 10_000);
+  const answer = await gateway.ask(target, { headers: headers("pulse") });
+  assert.ok(answer.text.startsWith(start), answer.text);
 });
