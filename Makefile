@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export WRANGLER_SEND_METRICS := false
 export WRANGLER_LOG_PATH := $(CURDIR)/.tools/wrangler-logs
 # The wasm's budget: 400 KB gzipped for flags and the control plane, 25 KB for update gates.
-BUDGET := 425000
+BUDGET := 500000
 PORT ?= 8787
 STATE ?= .headgate
 

@@ -6,13 +6,16 @@ import { flush, reconcile } from "./shell/background.mjs";
 import { limited } from "./shell/rates.mjs";
 import { read, readHost } from "./shell/reads.mjs";
 import { readBody } from "./shell/body.mjs";
+import { listen } from "./shell/stream.mjs";
 import { ask, KIND, READ } from "./shell/wasm.mjs";
 
-export { DirectoryDo, EnvironmentDo, LedgerDo, MetricsDo, PointerDo } from "./shell/objects.mjs";
+export { DirectoryDo, EnvironmentDo, LedgerDo, MetricsDo, PointerDo, StreamDo } from "./shell/objects.mjs";
 
 const POINTER_WAITED = 1;
 const SNAPSHOT_WAITED = 2;
 const QUEUE_WAITED = 4;
+/** By how many bits what was waited for of a second environment lies higher. */
+const ELSEWHERE = 3;
 
 async function fetch(request, env, ctx) {
   try {
@@ -27,20 +30,21 @@ async function fetch(request, env, ctx) {
 async function answer(request, env, ctx) {
   const { url, method, headers } = request;
   const target = url.slice(url.indexOf("/", 8));
-  const host = url.slice(url.indexOf("//") + 2, url.length - target.length);
+  const base = url.slice(0, url.length - target.length);
   let { text, size } = EMPTY;
   if (method !== "GET" && method !== "HEAD") {
     // Most bodies are small, plain and evaluated: read here they cost one promise less.
     size = headers.get("content-encoding") === null ? Number(headers.get("content-length") ?? Infinity) : Infinity;
-    if (size <= SMALL && target.startsWith(PASSING)) text = await request.text();
+    if (size <= SMALL && PASSING.some((path) => target.startsWith(path))) text = await request.text();
     else ({ text, size } = await readBody(request, target));
   }
   const header = (name) => headers.get(name) ?? "";
   const authorization = header("authorization");
-  const input = `${method}\n${target}\n${host}\n${authorization}\n${header("if-none-match")}\n${header("origin")}\n${header("cookie")}\n${text}`;
+  const input = `${method}\n${target}\n${base}\n${authorization}\n${header("if-none-match")}\n${header("origin")}\n${header("cookie")}\n${text}`;
   const rate = limited(authorization, headers, target, env, ctx);
 
   let waited = 0;
+  let first;
   for (;;) {
     const frame = ask(input, { now: Date.now(), waited, size, rate }, request);
     switch (frame.kind) {
@@ -53,7 +57,8 @@ async function answer(request, env, ctx) {
       case KIND.wait: {
         const { environment, read: what, order } = frame;
         await read(env, environment, { what, order, wait: true });
-        waited |= what === READ.pointer ? POINTER_WAITED : SNAPSHOT_WAITED;
+        first ??= environment;
+        waited |= (what === READ.pointer ? POINTER_WAITED : SNAPSHOT_WAITED) << (environment === first ? 0 : ELSEWHERE);
         break;
       }
       case KIND.host:
@@ -68,6 +73,15 @@ async function answer(request, env, ctx) {
         waited |= QUEUE_WAITED;
         break;
       }
+      case KIND.stream: {
+        const message = frame.subject;
+        const head = frame.response();
+        behind(frame, env, ctx);
+        const { body, refused } = await listen(request, message, input, env);
+        if (body !== undefined) return new Response(body, head);
+        waited |= refused;
+        break;
+      }
       default: {
         const response = await administer(request, { text, size }, env);
         flush(env, ctx);
@@ -80,7 +94,7 @@ async function answer(request, env, ctx) {
 /** Bodies up to this many bytes are within every path's bound. */
 const SMALL = 65_536;
 /** Where nothing of a body is kept: bytes that are no UTF-8 are not refused, but replaced. */
-const PASSING = "/ofrep/";
+const PASSING = ["/ofrep/", "/v1/startup"];
 const EMPTY = { text: "", size: 0 };
 
 /** Whether the queue took the message. */

@@ -83,6 +83,83 @@ class Inner extends Keeper {
 
 export class PointerDo extends Inner {
   operation = OPERATION.pointer;
+
+  async call(message) {
+    const output = this.step(message);
+    if (!output.commit) throw new Error(output.reply ?? "refused");
+    // Whoever moves the pointer does not wait for those who listen.
+    if (output.receipt !== undefined) this.ctx.waitUntil(this.tell(output));
+    return output.reply;
+  }
+
+  async tell({ effects, receipt }) {
+    const tell = async ({ notice: { name, joined, pointer } }) => {
+      try {
+        return { name, joined, gone: await within(EFFECT, this.env.STREAM.getByName(name).notice(pointer)) };
+      } catch (error) {
+        console.warn(`${name} was not told: ${error?.message ?? error}`);
+        return null;
+      }
+    };
+    const shards = (await Promise.all(effects.map(tell))).filter((shard) => shard !== null);
+    this.step(JSON.stringify({ told: { receipt, shards } }));
+  }
+
+  async alarm() {
+    const output = this.step('"tell"');
+    if (output.receipt !== undefined) await this.tell(output);
+  }
+}
+
+/** Streams of one token and address in a shard, so that nobody takes all of them: with 16 shards about 4,000. */
+const STREAMS = 250;
+/** Sockets in a shard; the platform takes 32,768. */
+const SOCKETS = 20_000;
+
+/** A shard of an environment's streams. Its sockets outlive its sleep; it is woken to let one in and by a notice. */
+export class StreamDo extends Keeper {
+  operation = OPERATION.stream;
+
+  /** What the core says to a message; a refusal is an error. */
+  ask(message) {
+    const { commit, reply } = this.step(JSON.stringify(message));
+    if (!commit) throw new Error(reply ?? "refused");
+    return reply;
+  }
+
+  async fetch(request) {
+    const { searchParams } = new URL(request.url);
+    const [shard, since, tag] = ["shard", "since", "tag"].map((name) => searchParams.get(name));
+    const most = Number(this.env.STREAMS_PER_SHARD ?? STREAMS);
+    const full = this.ctx.getWebSockets(tag).length >= most || this.ctx.getWebSockets().length >= SOCKETS;
+    if (full) return new Response(null, { status: 429 });
+    const [client, server] = Object.values(new WebSocketPair());
+    // From here on notices reach it: none is lost while the shard registers.
+    this.ctx.acceptWebSocket(server, [tag]);
+    try {
+      const news = this.ask({ open: { since } }) ?? (await this.join(shard, since));
+      if (news !== "") server.send(news);
+    } catch (error) {
+      server.close(1013, "try again");
+      throw error;
+    }
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  async join(shard, since) {
+    const environment = shard.slice(0, shard.lastIndexOf("/"));
+    const pointer = await within(EFFECT, this.env.POINTER.getByName(environment).call(JSON.stringify({ join: { shard } })));
+    if (pointer === null) throw new Error("there is no environment");
+    return this.ask({ joined: { pointer, since } });
+  }
+
+  /** Tells everybody that the pointer has moved; true when nobody is here. */
+  notice(pointer) {
+    const sockets = this.ctx.getWebSockets();
+    const news = this.ask({ notice: { pointer, sockets: sockets.length } });
+    if (news) for (const socket of sockets) socket.send(news);
+    return news === null;
+  }
 }
 
 export class MetricsDo extends Inner {

@@ -60,13 +60,22 @@ async function acceptPointer(environment, text, readAt) {
   call(OPERATION.acceptPointer, `${environment}\n${readAt}\n${text}`);
 }
 
-async function readPointer(env, environment) {
+/** Whether a pointer is at a place in the order of pointers, or beyond. */
+function reaches(text, [incarnation, sequence]) {
+  if (incarnation === 0) return true;
+  const pointer = JSON.parse(text);
+  return pointer.incarnation > incarnation || (pointer.incarnation === incarnation && pointer.sequence >= sequence);
+}
+
+async function readPointer(env, environment, order) {
   const key = `https://pointer.headgate.internal/${environment}`;
   const kept = await shared.get(key);
   if (kept !== undefined) {
     const end = kept.indexOf("\n");
     const readAt = Number(kept.slice(0, end));
-    if (Math.abs(Date.now() - readAt) <= SHARED_POINTER_AGE) return acceptPointer(environment, kept.slice(end + 1), readAt);
+    const text = kept.slice(end + 1);
+    const young = Math.abs(Date.now() - readAt) <= SHARED_POINTER_AGE;
+    if (young && reaches(text, order)) return acceptPointer(environment, text, readAt);
   }
   // The age of what comes back counts from here, however long it takes.
   const readAt = Date.now();
@@ -122,7 +131,7 @@ const acceptSnapshot = (environment, text) => call(OPERATION.acceptSnapshot, `${
 export async function read(env, environment, { what, order, wait = false }) {
   try {
     if (what === READ.pointer) {
-      await (wait ? awaitPointer(env, environment) : readPointer(env, environment));
+      await (wait ? awaitPointer(env, environment, order) : readPointer(env, environment, order));
     } else {
       const patience = wait && what === READ.newer ? PATIENCE : SNAPSHOT_PATIENCE;
       await within(patience, readSnapshot(env, environment, order));
@@ -134,9 +143,9 @@ export async function read(env, environment, { what, order, wait = false }) {
 }
 
 /** A pointer that a request waits for: from the control plane, after a silence from KV. */
-async function awaitPointer(env, environment) {
+async function awaitPointer(env, environment, order) {
   let silent = true;
-  const asked = readPointer(env, environment).then(() => {
+  const asked = readPointer(env, environment, order).then(() => {
     silent = false;
   });
   const copy = pause(SILENCE).then(() => (silent ? readPointerCopy(env, environment) : undefined));

@@ -23,10 +23,11 @@ export const OPERATION = {
   bodyLimit: 13,
   acceptFailure: 14,
   acceptCopy: 15,
+  stream: 16,
 };
 
 /** What the data plane wants next, as `src/edge/mod.rs` has it. */
-export const KIND = { reply: 0, wait: 1, host: 2, queue: 3, pass: 4 };
+export const KIND = { reply: 0, wait: 1, host: 2, queue: 3, pass: 4, stream: 5 };
 export const READ = { nothing: 0, pointer: 1, snapshot: 2, newer: 3 };
 
 /** Inputs above this many bytes give their memory back after the call. */
@@ -168,6 +169,10 @@ class Frame {
 
   get kind() {
     return this.words[0];
+  }
+
+  get status() {
+    return this.words[1];
   }
 
   get read() {

@@ -3,7 +3,7 @@
 //!
 //! # Layers
 //! Dependencies run one way, from left to right:
-//! `id time limits json token <- bucketing <- flag <- {update route event} <- http <- control <- api <- edge`.
+//! `id time limits json token <- bucketing <- flag <- {update route event startup} <- http <- control <- api <- edge`.
 //!
 //! Everything but `edge` is pure: no I/O, no clock, no randomness; all three are arguments.
 //! `edge` is the boundary to the JavaScript shell and the only room with `unsafe` code.
@@ -23,6 +23,7 @@ pub mod json;
 pub mod limits;
 pub mod route;
 pub mod snapshot;
+pub mod startup;
 pub mod time;
 pub mod token;
 pub mod update;

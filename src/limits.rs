@@ -92,6 +92,16 @@ pub const ORIGINS: usize = 50;
 /// Bytes of one origin: a hostname has 253 at most.
 pub const ORIGIN_LENGTH: usize = 280;
 
+/// Parameters of an environment.
+pub const PARAMETERS: usize = 200;
+/// Bytes of an environment's parameters: every start-up call's answer carries them.
+pub const PARAMETERS_BYTES: usize = 32 * 1024;
+/// Apps that an environment may send elsewhere.
+pub const ELSEWHERE: usize = 50;
+
+/// Objects that hold an environment's streams; each may have 32,768 sockets by the platform.
+pub const STREAM_SHARDS: u32 = 16;
+
 /// Bytes of the pointer, read by every isolate about once a second.
 pub const POINTER_BYTES: usize = 4 * 1024;
 /// Items on one page of a list.

@@ -4,6 +4,7 @@
 use crate::flag::{Context, FlagSet, Kills, Scratch, Source};
 use crate::json::{At, Node, Problems, parse};
 use crate::route::RouteDocument;
+use crate::startup::{Elsewhere, POLL_SECONDS};
 use crate::time::Instant;
 use crate::token::TokenKind;
 use crate::update::{self, Gates, Verdict, Who};
@@ -12,7 +13,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// The format that this code writes and reads.
 pub const FORMAT: u32 = 1;
@@ -63,6 +66,8 @@ pub struct Snapshot {
     pub origins: Vec<String>,
     /// Attributes that client tokens may not set.
     pub trusted: Vec<String>,
+    /// What apps are given at their start.
+    pub startup: Startup,
     /// Keys with which backends sign contexts, the newest first.
     pub context_keys: Vec<Vec<u8>>,
     /// Routes by key.
@@ -71,6 +76,17 @@ pub struct Snapshot {
     pub gates: Gates,
     /// About how many bytes it takes in memory.
     pub bytes: usize,
+}
+
+/// What an environment gives its apps at their start, ready to be written.
+#[derive(Debug)]
+pub struct Startup {
+    /// Members of the answer's `settings`: `"pollSeconds":20,"parameters":{}`.
+    pub members: String,
+    /// Hash of the members.
+    pub digest: u64,
+    /// Apps that another environment answers.
+    pub elsewhere: Vec<Elsewhere>,
 }
 
 /// What a snapshot knows of a token.
@@ -82,6 +98,37 @@ pub struct TokenEntry {
     pub kind: TokenKind,
     /// When it ends; never when absent.
     pub expires: Option<Instant>,
+    /// What bulk answers carry besides the flags.
+    pub extras: Extras,
+    /// The end of the newest stream URL that was signed for it, seconds since 1970, and what was signed.
+    pub signed: RefCell<(i64, Box<str>)>,
+}
+
+impl TokenEntry {
+    /// Whether it has not ended.
+    pub fn is_alive(&self, now: Instant) -> bool {
+        self.expires.is_none_or(|end| now < end)
+    }
+}
+
+/// Parts of OFREP's bulk answer that a token asks for when it is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// `metadata`: the flag set and its version.
+    pub metadata: bool,
+    /// `eventStreams`: where changes are announced.
+    pub event_streams: bool,
+}
+
+impl Extras {
+    /// The words in documents.
+    pub const WORDS: [&'static str; 2] = ["metadata", "eventStreams"];
+
+    /// Reads the words, separated by commas; those that are unknown say nothing.
+    pub fn of(words: &str) -> Self {
+        let has = |word| words.split(',').any(|given| given == word);
+        Self { metadata: has(Self::WORDS[0]), event_streams: has(Self::WORDS[1]) }
+    }
 }
 
 /// Why a snapshot cannot be used.
@@ -114,7 +161,8 @@ struct Wire<'a> {
     incarnation: u64,
     version: u64,
     #[serde(default)]
-    settings: Settings,
+    #[serde(borrow)]
+    settings: Settings<'a>,
     #[serde(default)]
     context_keys: Vec<String>,
     #[serde(borrow, default)]
@@ -130,10 +178,23 @@ struct Wire<'a> {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
-struct Settings {
+#[serde(default, rename_all = "camelCase")]
+struct Settings<'a> {
     origins: Vec<String>,
     trusted: Vec<String>,
+    poll_seconds: Option<i64>,
+    #[serde(borrow)]
+    parameters: Option<&'a RawValue>,
+    elsewhere: Vec<Elsewhere>,
+}
+
+impl Settings<'_> {
+    fn startup(&self) -> Startup {
+        let (poll, parameters) =
+            (self.poll_seconds.unwrap_or(POLL_SECONDS), self.parameters.map_or("{}", RawValue::get));
+        let members = format!(r#""pollSeconds":{poll},"parameters":{parameters}"#);
+        Startup { digest: xxh3_64(members.as_bytes()), members, elsewhere: self.elsewhere.clone() }
+    }
 }
 
 #[derive(Deserialize)]
@@ -146,6 +207,8 @@ struct Token<'a> {
     sha256: Cow<'a, str>,
     #[serde(default)]
     expires: Option<i64>,
+    #[serde(default)]
+    ofrep: String,
 }
 
 #[derive(Deserialize)]
@@ -179,11 +242,13 @@ impl Snapshot {
         let flags =
             FlagSet::compile(&sources(&wire.segments), &sources(&wire.flags), previous.map(|snapshot| &snapshot.flags));
         let gates = Gates::compile(&sources(&wire.channels), &flags, previous.map(|snapshot| &snapshot.gates));
-        let bytes = flags.bytes() + gates.bytes() + 4_096 + wire.tokens.len() * 200;
+        let startup = wire.settings.startup();
+        let bytes = flags.bytes() + gates.bytes() + startup.members.len() + 4_096 + wire.tokens.len() * 200;
         Ok(Snapshot {
             order: (wire.incarnation, wire.version),
             flags,
             tokens: wire.tokens.iter().filter_map(token).collect(),
+            startup,
             origins: wire.settings.origins,
             trusted: wire.settings.trusted,
             context_keys: wire.context_keys.iter().filter_map(|key| URL_SAFE_NO_PAD.decode(key).ok()).collect(),
@@ -222,7 +287,8 @@ fn sources<'a>(entities: &'a [Entity<'a>]) -> Vec<Source<'a>> {
 
 fn token(wire: &Token<'_>) -> Option<(Box<str>, TokenEntry)> {
     let kind = TokenKind::parse(&wire.kind)?;
-    let entry = TokenEntry { id: (*wire.id).into(), kind, expires: wire.expires.map(Instant::from_millis) };
+    let (expires, extras) = (wire.expires.map(Instant::from_millis), Extras::of(&wire.ofrep));
+    let entry = TokenEntry { id: (*wire.id).into(), kind, expires, extras, signed: RefCell::default() };
     Some(((*wire.sha256).into(), entry))
 }
 
@@ -241,8 +307,8 @@ fn documents<T>(entities: &[Entity<'_>], read: Read<T>) -> Vec<(String, T)> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = r#"{"format":1,"environment":"p/e","incarnation":1,"version":7,"settings":{"origins":["*"],"later":1},
-        "contextKeys":["AAAA"],"tokens":[{"id":"t1","kind":"client","sha256":"ab","expires":9},{"id":"t2","kind":"new","sha256":"cd"}],
+    const TEXT: &str = r#"{"format":1,"environment":"p/e","incarnation":1,"version":7,"settings":{"origins":["*"],"later":1,"pollSeconds":60,"parameters":{"api":"x"}},
+        "contextKeys":["AAAA"],"tokens":[{"id":"t1","kind":"client","sha256":"ab","expires":9,"ofrep":"metadata,later"},{"id":"t2","kind":"new","sha256":"cd"}],
         "segments":[],"flags":[{"key":"f","id":3,"revision":2,"document":{"type":"boolean","variants":{"on":true},"off":"on","salt":"s","default":"on"}}],
         "routes":[{"key":"r","revision":1,"document":{"host":"h","flag":"f","targets":{"on":"https://a.example"}}},{"key":"bad","revision":1,"document":{}}],
         "channels":[]}"#;
@@ -253,7 +319,10 @@ mod tests {
         assert_eq!((snapshot.order, snapshot.flags.len(), snapshot.routes.len()), ((1, 7), 1, 1));
         assert_eq!(snapshot.context_keys, [[0, 0, 0]]);
         assert_eq!(snapshot.tokens.len(), 1);
-        assert_eq!(snapshot.tokens["ab"].expires, Some(Instant::from_millis(9)));
+        let token = &snapshot.tokens["ab"];
+        let extras = Extras { metadata: true, event_streams: false };
+        assert_eq!((token.expires, token.extras), (Some(Instant::from_millis(9)), extras));
+        assert_eq!(snapshot.startup.members, r#""pollSeconds":60,"parameters":{"api":"x"}"#);
         let again = Snapshot::load(TEXT, Some(&snapshot)).expect("loads");
         assert_eq!(again.flags.reused(), 1);
     }

@@ -35,6 +35,10 @@ fn serve(node: &Node<'_>, problems: &mut Problems) {
     Serve::read(node, &["on".to_owned()], &At::ROOT, problems);
 }
 
+fn settings(node: &Node<'_>, problems: &mut Problems) {
+    SettingsDocument::read(node, &At::ROOT, problems);
+}
+
 fn environment(node: &Node<'_>, problems: &mut Problems) {
     EnvironmentDocument::read(&to_raw_value(node).expect("writes"), &At::ROOT, problems);
 }
@@ -60,7 +64,7 @@ fn channel(node: &Node<'_>, problems: &mut Problems) {
     ChannelDocument::read(node, &At::ROOT, problems);
 }
 
-const OBJECTS: [Object; 23] = [
+const OBJECTS: [Object; 24] = [
     ("flag", flag, r#"{"?":1}"#, ""),
     ("prerequisite", flag, r#"{"requires":[{"?":1}]}"#, "/requires/0"),
     ("rule", flag, r#"{"rules":[{"?":1}]}"#, "/rules/0"),
@@ -81,7 +85,8 @@ const OBJECTS: [Object; 23] = [
     ("text", channel, r#"{"texts":{"required":{"de":{"?":1}}}}"#, "/texts/required/de"),
     ("texts", channel, r#"{"texts":{"?":1}}"#, "/texts"),
     ("maintenance", channel, r#"{"maintenance":{"?":1}}"#, "/maintenance"),
-    ("settings", |node, problems| drop(SettingsDocument::read(node, &At::ROOT, problems)), r#"{"?":1}"#, ""),
+    ("settings", settings, r#"{"?":1}"#, ""),
+    ("elsewhere", settings, r#"{"elsewhere":[{"?":1}]}"#, "/elsewhere/0"),
     ("environment", environment, r#"{"?":1}"#, ""),
     ("", project, r#"{"?":1}"#, ""),
 ];
@@ -147,6 +152,10 @@ fn limits_are_those_of_the_product() {
         ("/$defs/settings/properties/origins/items/maxLength".to_owned(), limits::ORIGIN_LENGTH),
         ("/$defs/settings/properties/trusted/maxItems".to_owned(), limits::TAGS),
         ("/$defs/settings/properties/trusted/items/maxLength".to_owned(), limits::KEY_LENGTH),
+        ("/$defs/settings/properties/parameters/maxProperties".to_owned(), limits::PARAMETERS),
+        ("/$defs/settings/properties/elsewhere/maxItems".to_owned(), limits::ELSEWHERE),
+        ("/$defs/elsewhere/properties/app/maxLength".to_owned(), limits::KEY_LENGTH),
+        ("/$defs/elsewhere/properties/platform/maxLength".to_owned(), limits::KEY_LENGTH),
         ("/$defs/environment/properties/flags/maxProperties".to_owned(), limits::FLAGS),
         ("/$defs/environment/properties/segments/maxProperties".to_owned(), limits::SEGMENTS),
         ("/$defs/environment/properties/routes/maxProperties".to_owned(), limits::ROUTES),

@@ -3,7 +3,7 @@ import worker from "../../entry.mjs";
 import pointer from "./pointer.txt";
 import snapshot from "./snapshot.txt";
 
-export { DirectoryDo, EnvironmentDo, LedgerDo, MetricsDo, PointerDo } from "../../entry.mjs";
+export { DirectoryDo, EnvironmentDo, LedgerDo, MetricsDo, PointerDo, StreamDo } from "../../entry.mjs";
 
 const object = (answer) => ({ getByName: () => ({ call: async () => answer }) });
 const limit = { limit: async () => ({ success: true }) };

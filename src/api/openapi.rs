@@ -90,6 +90,8 @@ fn operation(row: &Row, kind: Option<Kind>, path: &str) -> Value {
     }
     match row.access {
         Access::Public => out["security"] = json!([]),
+        // A signed URL stands for its token.
+        _ if row.operation == Operation::Stream => out["security"] = json!([{"token": []}, {}]),
         _ => out["security"] = json!([{"token": []}]),
     }
     if let Some(access) = access(row.access) {
@@ -120,12 +122,15 @@ fn tag(row: &Row) -> &'static str {
 }
 
 fn responses(row: &Row, kind: Option<Kind>) -> Value {
+    use Operation as O;
     let success = match row.answer {
         "" if row.operation == Operation::Home => {
             json!({"description": "A page", "content": {"text/html": {"schema": {"type": "string"}}}})
         }
         "" => json!({"description": "Done"}),
-        "text/plain" => json!({"description": "Text", "content": {"text/plain": {"schema": {"type": "string"}}}}),
+        "text/plain" | "text/event-stream" => {
+            json!({"description": "Text", "content": {row.answer: {"schema": {"type": "string"}}}})
+        }
         name => {
             let schema = reference(name, kind);
             json!({"description": "Success", "content": {"application/json": {"schema": schema}}})
@@ -142,10 +147,8 @@ fn responses(row: &Row, kind: Option<Kind>) -> Value {
     if conditional(row) && row.method == Method::Put {
         out["201"] = out["200"].clone();
     }
-    if matches!(
-        row.operation,
-        Operation::GetEntity | Operation::EvaluateAll | Operation::Update | Operation::PostUpdate
-    ) {
+    if matches!(row.operation, O::GetEntity | O::EvaluateAll | O::Startup | O::StartupByUrl | O::Update | O::PostUpdate)
+    {
         out["304"] = json!({"description": "Not modified"});
     }
     if row.operation == Operation::Ready {

@@ -2,6 +2,8 @@
 //! `schema/project.schema.json` says everything, for editors.
 
 use crate::http::{Fault, Role};
+use crate::snapshot::Extras;
+use crate::startup;
 use crate::update;
 use serde_json::{Map, Value, json};
 
@@ -149,7 +151,16 @@ fn release() -> Value {
 fn documents() -> Schemas {
     let segment = about(&json!({"by": text(), "include": texts(), "exclude": texts(), "if": {"type": "object"}}));
     let route = about(&json!({"host": text(), "flag": text(), "targets": map(&text())}));
-    let settings = json!({"description": text(), "origins": texts(), "trusted": texts()});
+    let elsewhere =
+        closed(&["app", "token"], &json!({"app": text(), "platform": text(), "builds": text(), "token": text()}));
+    let settings = json!({
+        "description": text(),
+        "origins": texts(),
+        "trusted": texts(),
+        "pollSeconds": json!({"type": "integer", "minimum": 5, "maximum": 86_400}),
+        "parameters": {"type": "object"},
+        "elsewhere": {"type": "array", "items": elsewhere},
+    });
     let environment = closed(
         &[],
         &json!({
@@ -203,11 +214,34 @@ fn evaluation() -> Schemas {
     });
     let failure = json!({"key": text(), "errorCode": text(), "errorDetails": text(), "metadata": {"type": "object"}});
     let flags = json!({"type": "array", "items": {"oneOf": [reference("Evaluation"), reference("EvaluationFailure")]}});
+    let stream = object(&["type", "url"], &json!({"type": text(), "url": text(), "inactivityDelaySec": number()}));
+    let bulk = json!({
+        "flags": flags,
+        "metadata": {"type": "object"},
+        "eventStreams": {"type": "array", "items": stream},
+    });
+    let mut startup = json!({"unit": text(), "attributes": {"type": "object"}, "context": {"type": "object"}});
+    for name in startup::FACTS.iter().map(|fact| fact.name).chain(["bundleId", "appVersion"]) {
+        startup[name] = json!({"type": ["string", "integer"]});
+    }
+    let given = json!({
+        "pollSeconds": number(),
+        "parameters": {"type": "object"},
+        "streamUrl": text(),
+        "eventsUrl": text(),
+        "token": text(),
+    });
+    let mut started = bulk.clone();
+    started["update"] = reference("UpdateVerdict");
+    started["settings"] = object(&["pollSeconds", "parameters", "streamUrl", "eventsUrl"], &given);
+    started["unit"] = text();
     vec![
         ("EvaluationRequest", object(&[], &json!({"context": {"type": "object"}}))),
         ("Evaluation", object(&["key", "value", "reason", "metadata"], &evaluation)),
         ("EvaluationFailure", object(&["errorCode"], &failure)),
-        ("BulkEvaluation", object(&["flags"], &json!({"flags": flags, "metadata": {"type": "object"}}))),
+        ("BulkEvaluation", object(&["flags"], &bulk)),
+        ("StartupRequest", closed(&[], &startup)),
+        ("StartupAnswer", object(&["flags", "update", "settings"], &started)),
         ("EventBatch", object(&["events"], &json!({"events": {"type": "array", "items": {"type": "object"}}}))),
         ("EventReceipt", json!({"type": "object"})),
         ("UpdateRequest", update_request()),
@@ -300,6 +334,7 @@ fn administration() -> Schemas {
         "createdBy": text(),
         "expiresAt": instant(),
         "expired": truth(),
+        "ofrep": texts(),
     });
     let new = json!({"token": text(), "replaces": reference("Token")});
     let request = json!({
@@ -307,6 +342,7 @@ fn administration() -> Schemas {
         "role": {"enum": roles},
         "name": text(),
         "expiresAt": instant(),
+        "ofrep": {"type": "array", "items": {"enum": Extras::WORDS}},
         "reason": text(),
     });
     let rotate = json!({"overlap": {"type": "integer", "minimum": 0, "default": 86_400}, "reason": text()});

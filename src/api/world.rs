@@ -109,7 +109,7 @@ impl World {
     pub(crate) fn perform(&self, effects: &[Effect]) {
         for effect in effects {
             match effect {
-                Effect::Claim { .. } | Effect::Release { .. } => {}
+                Effect::Claim { .. } | Effect::Release { .. } | Effect::Notice { .. } => {}
                 Effect::Put { key, text } => {
                     self.kv.borrow_mut().insert(key.clone(), text.clone());
                 }

@@ -79,7 +79,9 @@ pub struct Census {
     pub environments: i64,
 }
 
-pub(crate) const SCHEMA: &[schema::Step] = &[&[
+pub(crate) const SCHEMA: &[schema::Step] = &[FIRST, &[schema::TOKEN_OFREP]];
+
+const FIRST: schema::Step = &[
     "CREATE TABLE project (key TEXT PRIMARY KEY, name TEXT NOT NULL, created_at INTEGER NOT NULL) WITHOUT ROWID",
     // A removed environment stays as a row: should its name be used again, its incarnation rises.
     "CREATE TABLE environment (
@@ -87,7 +89,7 @@ pub(crate) const SCHEMA: &[schema::Step] = &[&[
         created_at INTEGER NOT NULL, removed_at INTEGER, PRIMARY KEY (project, key)) WITHOUT ROWID",
     schema::TOKEN,
     schema::AUDIT,
-]];
+];
 
 /// Answers a call; see [`crate::control`].
 pub fn handle(sql: &dyn Sql, input: &Input<'_>) -> Output {

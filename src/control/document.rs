@@ -1,12 +1,14 @@
 //! The documents of an environment: flags, segments, routes, channels and the settings.
 
+use crate::flag::serve::Members;
 use crate::flag::{FlagDocument, SegmentDocument};
 use crate::http::Kind;
-use crate::json::{At, Fields, Lines, Node, Problems, elements, text};
+use crate::json::{At, Fields, Lines, Node, Problems, elements, integer, text};
 use crate::limits;
 use crate::route::RouteDocument;
+use crate::startup::{self, Elsewhere};
 use crate::update::ChannelDocument;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// The sorts of documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,7 +83,8 @@ impl Document {
 }
 
 /// What holds for a whole environment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SettingsDocument {
     /// What the environment is for, in words.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -93,6 +96,19 @@ pub struct SettingsDocument {
     /// the edge.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub trusted: Vec<String>,
+    /// Seconds after which an app that holds no stream asks again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub poll_seconds: Option<i64>,
+    /// Values that apps are given at their start; anybody who has a client token can read them.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "members")]
+    pub parameters: Vec<(String, Node<'static>)>,
+    /// Apps whose start-up calls another environment answers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<Elsewhere>,
+}
+
+fn members<S: Serializer>(parameters: &[(String, Node<'static>)], serializer: S) -> Result<S::Ok, S::Error> {
+    Members(parameters).serialize(serializer)
 }
 
 impl SettingsDocument {
@@ -106,9 +122,22 @@ impl SettingsDocument {
         let origins = origins.map(|node| read_origins(node, &at.member("origins"), problems)).unwrap_or_default();
         let trusted = Lines { count: limits::TAGS, length: limits::KEY_LENGTH };
         let trusted = fields.optional("trusted").map(|node| trusted.read(node, &at.member("trusted"), problems));
+        let poll = fields.optional("pollSeconds");
+        let poll_seconds =
+            poll.and_then(|node| integer(node, startup::POLL_RANGE, &at.member("pollSeconds"), problems));
+        let parameters = fields.optional("parameters");
+        let parameters = parameters.map(|node| startup::parameters(node, &at.member("parameters"), problems));
+        let elsewhere = fields.optional("elsewhere");
+        let elsewhere = elsewhere.map(|node| Elsewhere::read_all(node, &at.member("elsewhere"), problems));
         fields.finish(at, problems);
-        let trusted = trusted.unwrap_or_default();
-        Some(Self { description: description.unwrap_or_default().to_owned(), origins, trusted })
+        Some(Self {
+            description: description.unwrap_or_default().to_owned(),
+            origins,
+            trusted: trusted.unwrap_or_default(),
+            poll_seconds,
+            parameters: parameters.unwrap_or_default(),
+            elsewhere: elsewhere.unwrap_or_default(),
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The control plane: who may change what, what was changed, and how it gets to the edge.
 //!
-//! Four objects, each a plain function over SQL ([`sql::Sql`]): the caller (a Durable Object, or
+//! Six objects, each a plain function over SQL ([`sql::Sql`]): the caller (a Durable Object, or
 //! a test) opens a transaction, calls `handle` with an [`Input`], ends the transaction as
 //! [`Output::commit`] says, and then performs the effects. No clock and no randomness are read
 //! here: `now` and 64 random bytes are part of every input.
@@ -35,7 +35,13 @@
 //!   no such environment or version. `"pointer"` → the pointer's text or null.
 //!
 //! **pointer** (named `project/environment`): `{"move":{"pointer":text}}` → the pointer that
-//! counts now, `"read"` → the pointer's text, or null.
+//! counts now, `"read"` → the pointer's text, or null, `{"join":{"shard":name}}` → the same.
+//! A move, and `"tell"` (to be sent in `alarm()`), may give `notice` effects with a `receipt`: perform
+//! them at once and beside each other, after the reply is sent, then
+//! `{"told":{"receipt":…,"shards":[{"name":…,"joined":…,"gone":reply is null},…]}}` with those that answered.
+//!
+//! **stream** (named `project/environment/shard`), see [`stream::Call`]: a text that is not empty
+//! holds milliseconds, a line's end, and an event to be sent at a random moment within them.
 //!
 //! **directory** (one, named `directory`), see [`directory::Call`]: `admin`, `authenticate`,
 //! `register`, `remove`, `ping` → Reply, from `plan`; `"environments"` → reply is
@@ -52,6 +58,7 @@
 //! **effects**: `{"put":{"key","text"}}`, `{"delete":{"key"}}`, `{"claim":{"key","text"}}` and
 //! `{"release":{"key","text"}}` on KV,
 //! `{"pointer":{"name","message"}}`: send the message to that pointer object,
+//! `{"notice":{"name","joined","pointer"}}`: tell that shard of streams, with its number of sockets,
 //! `{"gauges":{"message"}}`: send the message to the metrics object.
 
 pub mod audit;
@@ -67,6 +74,7 @@ pub mod project;
 pub mod reference;
 pub mod schema;
 pub mod sql;
+pub mod stream;
 pub mod tokens;
 
 pub use crate::http::Role;
@@ -160,6 +168,15 @@ pub enum Effect {
         name: String,
         /// The message, a [`pointer::Call`] as JSON text.
         message: String,
+    },
+    /// Send a notice to a shard of streams.
+    Notice {
+        /// The shard's name.
+        name: String,
+        /// Hand it back with the outcome.
+        joined: i64,
+        /// The pointer's text.
+        pointer: String,
     },
     /// Send a message to the metrics object.
     Gauges {

@@ -44,6 +44,9 @@ pub const TOKEN: &str = "CREATE TABLE token (
     number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, role TEXT, name TEXT NOT NULL,
     sha256 TEXT NOT NULL UNIQUE, expires_at INTEGER, created_at INTEGER NOT NULL, created_by TEXT NOT NULL)";
 
+/// What bulk answers to a token carry besides the flags, separated by commas.
+pub const TOKEN_OFREP: &str = "ALTER TABLE token ADD COLUMN ofrep TEXT NOT NULL DEFAULT ''";
+
 #[cfg(test)]
 #[cfg(not(target_family = "wasm"))]
 mod tests {
@@ -54,15 +57,16 @@ mod tests {
     /// a new one is added.
     #[test]
     fn released_steps_are_pinned() {
-        use super::super::{directory, environment, metrics, pointer};
+        use super::super::{directory, environment, metrics, pointer, stream};
         let pin = |steps: &[Step]| {
             let hash = |step: &Step| crate::token::sha256_hex(&step.join(";"))[..12].to_owned();
             steps.iter().map(hash).collect::<Vec<_>>()
         };
-        assert_eq!(pin(environment::TABLES), ["b04fb9757c01"]);
-        assert_eq!(pin(directory::SCHEMA), ["1173894efc39"]);
-        assert_eq!(pin(pointer::SCHEMA), ["3e7a549037d5"]);
+        assert_eq!(pin(environment::TABLES), ["b04fb9757c01", "85fec3840a58"]);
+        assert_eq!(pin(directory::SCHEMA), ["1173894efc39", "85fec3840a58"]);
+        assert_eq!(pin(pointer::SCHEMA), ["3e7a549037d5", "d91af57baa78"]);
         assert_eq!(pin(metrics::SCHEMA), ["3413e3d6df2e"]);
+        assert_eq!(pin(stream::SCHEMA), ["1932b07c0749"]);
     }
 
     #[test]

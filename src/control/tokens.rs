@@ -5,8 +5,9 @@ use super::entropy::Entropy;
 use super::sql::{Row, Sql};
 use super::{Principal, Role};
 use crate::http::{Answer, Fault, Refusal};
-use crate::json::{At, Fields, Problems, integer, one_of, parse, text};
+use crate::json::{At, Fields, Node, Problems, elements, integer, one_of, parse, text};
 use crate::limits;
+use crate::snapshot::Extras;
 use crate::time::Instant;
 use crate::token::{Scope, TokenKind, mint, same, sha256_hex};
 use serde::Serialize;
@@ -33,6 +34,9 @@ pub struct TokenInfo {
     pub expires_at: Option<String>,
     /// Whether it has ceased already.
     pub expired: bool,
+    /// What bulk answers carry besides the flags: `metadata`, `eventStreams`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ofrep: Vec<String>,
 }
 
 /// A token that was just made: the only time that it is shown.
@@ -56,6 +60,7 @@ pub struct TokenRequest {
     role: Option<Role>,
     name: String,
     expires: Option<Instant>,
+    ofrep: Vec<String>,
     /// Why it is made.
     pub reason: Option<String>,
 }
@@ -88,7 +93,12 @@ impl TokenRequest {
             }
             expires
         });
+        let ofrep = fields.optional("ofrep").map(|node| read_ofrep(node, &at.member("ofrep"), problems));
+        let ofrep = ofrep.unwrap_or_default();
         fields.finish(&at, problems);
+        if kind == Some(TokenKind::Admin) && !ofrep.is_empty() {
+            problems.add(&at.member("ofrep"), "only client and server tokens evaluate flags");
+        }
         match (kind, role) {
             (Some(TokenKind::Admin), None) => problems.add(&at, "`role` is missing: an admin token has one"),
             (Some(TokenKind::Client | TokenKind::Server), Some(_)) => {
@@ -98,14 +108,22 @@ impl TokenRequest {
         }
         match (kind, name) {
             (Some(kind), Some(name)) if problems.is_empty() => {
-                Ok(Self { kind, role, name: name.to_owned(), expires, reason: reason.map(str::to_owned) })
+                let reason = reason.map(str::to_owned);
+                Ok(Self { kind, role, name: name.to_owned(), expires, ofrep, reason })
             }
             _ => Err(Refusal::invalid(std::mem::take(problems))),
         }
     }
 }
 
-const COLUMNS: &str = "number, kind, role, name, created_at, created_by, expires_at, sha256";
+fn read_ofrep(node: &Node<'_>, at: &At<'_>, problems: &mut Problems) -> Vec<String> {
+    let words = Extras::WORDS.map(|word| (word, word));
+    let list = elements(node, words.len(), at, problems).unwrap_or_default();
+    let one = |(index, node)| one_of(node, &words, &at.element(index), problems);
+    list.iter().enumerate().filter_map(one).map(str::to_owned).collect()
+}
+
+const COLUMNS: &str = "number, kind, role, name, created_at, created_by, expires_at, sha256, ofrep";
 
 fn info(row: &Row, now: Instant) -> Answer<TokenInfo> {
     let expires = row.optional_integer(6)?.map(Instant::from_millis);
@@ -118,6 +136,7 @@ fn info(row: &Row, now: Instant) -> Answer<TokenInfo> {
         created_by: row.text(5)?,
         expires_at: expires.map(|at| at.to_string()),
         expired: expires.is_some_and(|at| at <= now),
+        ofrep: row.text(8)?.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect(),
     })
 }
 
@@ -163,8 +182,8 @@ impl Mint<'_> {
         }
         let token = mint(request.kind, self.scope, &self.entropy.bytes());
         self.sql.run(
-            "INSERT INTO token (kind, role, name, sha256, expires_at, created_at, created_by)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO token (kind, role, name, sha256, expires_at, created_at, created_by, ofrep)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             &[
                 request.kind.word().into(),
                 request.role.map(Role::word).into(),
@@ -173,6 +192,7 @@ impl Mint<'_> {
                 request.expires.into(),
                 self.now.into(),
                 actor.into(),
+                request.ofrep.join(",").into(),
             ],
         )?;
         let number = self.sql.number("SELECT max(number) FROM token", &[])?;
@@ -188,7 +208,7 @@ impl Mint<'_> {
         }
         let kind = TokenKind::parse(&old.kind).unwrap_or(TokenKind::Client);
         let role = old.role.as_deref().and_then(Role::parse);
-        let request = TokenRequest { kind, role, name: old.name, expires: None, reason: None };
+        let request = TokenRequest { kind, role, name: old.name, expires: None, ofrep: old.ofrep, reason: None };
         let mut made = self.create(&request, actor)?;
         let end = self.now.plus_millis(overlap.saturating_mul(1000));
         let end = expires.map_or(end, |expires| expires.min(end));
@@ -255,7 +275,7 @@ impl RotateRequest {
 #[cfg(test)]
 #[cfg(not(target_family = "wasm"))]
 mod tests {
-    use super::super::schema::TOKEN;
+    use super::super::schema::{TOKEN, TOKEN_OFREP};
     use super::super::sql::memory::Memory;
     use super::*;
 
@@ -263,7 +283,9 @@ mod tests {
     fn a_token_is_recognised_until_it_is_rotated_out_or_revoked() {
         let memory = Memory::new();
         let sql: &dyn Sql = &memory;
-        sql.run(TOKEN, &[]).expect("creates");
+        for statement in [TOKEN, TOKEN_OFREP] {
+            sql.run(statement, &[]).expect("creates");
+        }
         let entropy = Entropy::new(b"x");
         let scope = Scope::Environment("pairity", "production");
         let mint = |now| Mint { sql, now: Instant::from_millis(now), entropy: &entropy, scope };
@@ -293,5 +315,7 @@ mod tests {
         assert_eq!(read(r#"{"kind":"root","expiresAt":"1969-01-01","x":1}"#), 4);
         assert_eq!(read(r#"{"kind":"client","name":"a","role":"owner"}"#), 1);
         assert_eq!(read(r#"{"kind":"admin","name":"a"}"#), 1);
+        assert_eq!(read(r#"{"kind":"admin","role":"owner","name":"a","ofrep":["metadata"]}"#), 1);
+        assert_eq!(read(r#"{"kind":"client","name":"a","ofrep":["metadata","?"]}"#), 1);
     }
 }

@@ -3,7 +3,7 @@
 use super::host::Database;
 use crate::api::admin;
 use crate::control::sql::Sql;
-use crate::control::{Input, Output, directory, environment, ledger, metrics, pointer};
+use crate::control::{Input, Output, directory, environment, ledger, metrics, pointer, stream};
 use crate::explain::explain;
 use crate::gateway::{Declined, Gateway};
 use crate::limits;
@@ -39,6 +39,7 @@ pub(super) fn run(operation: u32, text: &str, now: Instant, gateway: &mut Gatewa
             String::new()
         }
         15 => accept_copy(gateway, text, now).unwrap_or_default(),
+        16 => object(text, now, stream::handle),
         _ => String::new(),
     }
 }
@@ -121,7 +122,7 @@ fn status(gateway: &Gateway, now: Instant) -> String {
 
 /// Bytes that a path's body may have.
 fn body_limit(target: &str) -> usize {
-    if target.starts_with("/ofrep/") || target.starts_with("/v1/update") {
+    if ["/ofrep/", "/v1/update", "/v1/startup"].iter().any(|start| target.starts_with(start)) {
         limits::CONTEXT_BYTES
     } else if target.starts_with("/v1/events") {
         limits::EVENTS_BYTES

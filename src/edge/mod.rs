@@ -8,7 +8,7 @@ mod call;
 mod faults;
 mod host;
 
-use crate::gateway::{Call, Gateway, Place, Rate, Read, Step, Waited};
+use crate::gateway::{Call, Gateway, Place, Rate, Read, Step, Streams, Waited};
 use crate::time::Instant;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -31,8 +31,8 @@ struct Frame {
     body: Span,
     /// The environment, hostname or queue message that `kind` speaks of.
     subject: Span,
-    /// What to read, now or behind the answer: 0 nothing, 1 the pointer, 2 the snapshot of `order`,
-    /// 3 the same, while an older one serves.
+    /// What to read, now or behind the answer: 0 nothing, 1 the pointer, at `order` or beyond, 2 the
+    /// snapshot of `order`, 3 the same, while an older one serves.
     read: u32,
     order: [u32; 4],
     has_etag: u32,
@@ -64,6 +64,7 @@ mod kind {
     pub(super) const HOST: u32 = 2;
     pub(super) const QUEUE: u32 = 3;
     pub(super) const PASS: u32 = 4;
+    pub(super) const STREAM: u32 = 5;
 }
 
 impl Frame {
@@ -85,14 +86,14 @@ impl Frame {
     fn read(&mut self, environment: &str, read: &Read) {
         let halves = |value: u64| [value as u32, (value >> 32) as u32];
         self.environment = Span::of(environment.as_bytes());
-        match *read {
-            Read::Pointer => self.read = 1,
-            Read::Snapshot(incarnation, version) | Read::Newer(incarnation, version) => {
-                self.read = if matches!(read, Read::Newer(..)) { 3 } else { 2 };
-                let ([a, b], [c, d]) = (halves(incarnation), halves(version));
-                self.order = [a, b, c, d];
-            }
-        }
+        let (what, first, second) = match *read {
+            Read::Pointer => (1, 0, 0),
+            Read::PointerFrom(incarnation, sequence) => (1, incarnation, sequence),
+            Read::Snapshot(incarnation, version) => (2, incarnation, version),
+            Read::Newer(incarnation, version) => (3, incarnation, version),
+        };
+        let ([a, b], [c, d]) = (halves(first), halves(second));
+        (self.read, self.order) = (what, [a, b, c, d]);
     }
 }
 
@@ -147,10 +148,11 @@ fn without_port(host: &str) -> &str {
     host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name)
 }
 
-/// Answers a request of the data plane. The input holds, each on its line: method, target, host
-/// and port, authorization, if-none-match, origin, cookie; then the body, whose `size` is what was
+/// Answers a request of the data plane. The input holds, each on its line: method, target, scheme
+/// with host and port, authorization, if-none-match, origin, cookie; then the body, whose `size` is what was
 /// declared or read. `waited` says what was waited for (1 the pointer, 2 the snapshot, 4 the queue,
-/// in vain; their sum),
+/// in vain, 8 and 16 pointer and snapshot of a second environment, 32 and 64 a stream, in vain: too many,
+/// no answer; their sum),
 /// `rate` which limit is reached (1 the token's, 2 everybody's).
 #[unsafe(no_mangle)]
 #[allow(clippy::cast_possible_truncation, reason = "milliseconds since 1970 have 41 bits")]
@@ -160,10 +162,16 @@ pub extern "C" fn hg_answer(length: usize, now: f64, waited: u32, size: f64, rat
         let text = text_of(input.get(..length).unwrap_or_default());
         let mut rest: &str = &text;
         let mut next = || line(&mut rest);
-        let (method, target, host, authorization) = (next(), next(), without_port(next()), next());
+        let (method, target, base, authorization) = (next(), next(), next(), next());
+        let host = without_port(base.split_once("://").map_or(base, |(_, host)| host));
         let (if_none_match, origin, cookie) = (next(), next(), next());
         let queue_failed = waited & 4 != 0;
-        let waited = Waited { pointer: waited & 1 != 0, snapshot: waited & 2 != 0 };
+        let streams = match (waited & 32 != 0, waited & 64 != 0) {
+            (true, _) => Streams::Full,
+            (_, true) => Streams::Away,
+            _ => Streams::Free,
+        };
+        let waits = |bits: u32| Waited { pointer: bits & 1 != 0, snapshot: bits & 2 != 0 };
         let rate = match rate {
             1 => Rate::TokenExceeded,
             2 => Rate::DeploymentExceeded,
@@ -173,6 +181,7 @@ pub extern "C" fn hg_answer(length: usize, now: f64, waited: u32, size: f64, rat
         let call = Call {
             method,
             target,
+            base,
             host,
             authorization,
             if_none_match,
@@ -180,9 +189,11 @@ pub extern "C" fn hg_answer(length: usize, now: f64, waited: u32, size: f64, rat
             cookie,
             body,
             size: size as usize,
-            waited,
+            waited: waits(waited),
+            waited_elsewhere: waits(waited >> 3),
             rate,
             queue_failed,
+            streams,
         };
         #[cfg(feature = "faults")]
         faults::provoke(target);
@@ -208,6 +219,11 @@ fn answer(call: &Call<'_>, now: Instant) -> *const u32 {
                     }
                     Step::Queue => {
                         frame.kind = kind::QUEUE;
+                        frame.subject = Span::of(gateway.output.message.as_bytes());
+                        gateway.take_background()
+                    }
+                    Step::Stream => {
+                        frame.kind = kind::STREAM;
                         frame.subject = Span::of(gateway.output.message.as_bytes());
                         gateway.take_background()
                     }

@@ -140,7 +140,8 @@ impl Value {
 }
 
 /// Duplicate keys are refused inside a value too: clients would disagree on which one counts.
-fn check_object(node: &Node<'_>, depth: usize, at: &At<'_>, problems: &mut Problems) {
+/// Checks that a value is nested no deeper than `depth` and gives no key twice.
+pub(crate) fn check_object(node: &Node<'_>, depth: usize, at: &At<'_>, problems: &mut Problems) {
     if !matches!(node, Node::Object(_) | Node::Array(_)) {
         return;
     }

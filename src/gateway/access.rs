@@ -56,9 +56,13 @@ impl Gateway {
 impl Claim {
     /// The token's kind, when the environment knows it and it has not ended.
     pub(super) fn admitted(&self, snapshot: &Snapshot, now: Instant) -> Option<TokenKind> {
-        let entry: &TokenEntry = snapshot.tokens.get(&self.hash)?;
-        let alive = entry.expires.is_none_or(|end| now < end);
-        (alive && entry.kind != TokenKind::Admin).then_some(entry.kind)
+        self.entry(snapshot, now).map(|entry| entry.kind)
+    }
+
+    /// What the environment knows of the token, when it does and it has not ended.
+    pub(super) fn entry<'s>(&self, snapshot: &'s Snapshot, now: Instant) -> Option<&'s TokenEntry> {
+        let entry = snapshot.tokens.get(&self.hash)?;
+        (entry.is_alive(now) && entry.kind != TokenKind::Admin).then_some(entry)
     }
 }
 

@@ -62,6 +62,8 @@ pub struct Waited {
 pub enum Read {
     /// The environment's pointer.
     Pointer,
+    /// Its pointer, from a source that knows of this incarnation and sequence.
+    PointerFrom(u64, u64),
     /// The snapshot of an incarnation and version.
     Snapshot(u64, u64),
     /// The same, while an older one is here to be served: nobody waits long for it.
@@ -131,6 +133,16 @@ impl Environments {
         self.clock += 1;
         held.used = self.clock;
         held.freshness(now, waited)
+    }
+
+    /// As [`Environments::freshness`] for a request that was told of a place in the order of pointers:
+    /// it is answered from nothing older, as long as that can be had.
+    pub fn reaching(&mut self, environment: &str, told: (u64, u64), now: Instant, waited: Waited) -> Freshness {
+        let reached = self.held.get_mut(environment).and_then(|held| held.reach(told, now.millis(), waited));
+        match reached.unwrap_or_else(|| self.freshness(environment, now, waited)) {
+            Freshness::Wait(Read::Pointer) => Freshness::Wait(Read::PointerFrom(told.0, told.1)),
+            freshness => freshness,
+        }
     }
 
     /// What is known of an environment.
@@ -282,6 +294,36 @@ impl Held {
             self.asks(now);
         }
         Freshness::Ready(due.then_some(Read::Pointer))
+    }
+
+    /// What a request must wait for that was told of this place; nothing when it is reached.
+    fn reach(&mut self, told: (u64, u64), now: i64, waited: Waited) -> Option<Freshness> {
+        let pointer = self.pointer.as_ref()?;
+        if pointer.order() < told {
+            let failed = self.failed_at.is_some_and(|at| (now - at).abs() < FAILURE);
+            return match (failed, waited.pointer) {
+                (true, _) => Some(Freshness::Away),
+                (false, false) => {
+                    self.asks(now);
+                    Some(Freshness::Wait(Read::Pointer))
+                }
+                // The control plane does not know it: it was made up, or went with a lost storage.
+                (false, true) => None,
+            };
+        }
+        let newest = (pointer.incarnation, pointer.version);
+        let behind = self.snapshot.as_ref().is_some_and(|snapshot| snapshot.order < newest);
+        let wait = if waited.snapshot { Freshness::Away } else { Freshness::Wait(Read::Newer(newest.0, newest.1)) };
+        behind.then_some(wait)
+    }
+
+    /// The place in the order of pointers that answers have reached; the lowest while a snapshot is
+    /// awaited.
+    pub fn position(&self) -> (u64, u64) {
+        let newest = self.pointer.as_ref().map(|pointer| (pointer.order(), (pointer.incarnation, pointer.version)));
+        let reached =
+            newest.filter(|(_, version)| self.snapshot.as_ref().is_some_and(|snapshot| snapshot.order >= *version));
+        reached.map_or((0, 0), |(order, _)| order)
     }
 
     fn asks(&mut self, now: i64) {
@@ -479,6 +521,28 @@ mod tests {
         all.accept_pointer("p/e", pointer(2, 2, &[]), at(11_500)).expect("taken");
         assert_eq!(all.freshness("p/e", at(11_600), Waited::default()), Freshness::Ready(Some(Read::Newer(1, 2))));
         assert_eq!(all.freshness("p/e", at(13_000), Waited::default()), Freshness::Ready(Some(Read::Pointer)));
+    }
+
+    #[test]
+    fn whoever_was_told_of_a_change_gets_nothing_older() {
+        let mut all = loaded();
+        let told = |all: &mut Environments, order, now, waited| all.reaching("p/e", order, at(now), waited);
+        let both = Waited { pointer: true, snapshot: true };
+        assert_eq!(told(&mut all, (1, 1), 100, Waited::default()), Freshness::Ready(None));
+        assert_eq!(all.get("p/e").expect("held").position(), (1, 1));
+        let wait = Freshness::Wait(Read::PointerFrom(1, 2));
+        assert_eq!(told(&mut all, (1, 2), 100, Waited::default()), wait, "however young the pointer is");
+        all.accept_pointer("p/e", pointer(2, 2, &[]), at(100)).expect("taken");
+        assert_eq!(all.get("p/e").expect("held").position(), (0, 0), "version 2 is not here yet");
+        assert_eq!(told(&mut all, (1, 2), 150, WAITED), Freshness::Wait(Read::Newer(1, 2)));
+        assert_eq!(told(&mut all, (1, 2), 200, both), Freshness::Away, "rather nothing than the old");
+        all.accept_snapshot("p/e", &snapshot(2)).expect("taken");
+        assert_eq!(told(&mut all, (1, 2), 200, both), Freshness::Ready(None));
+        assert_eq!(told(&mut all, (9, 9), 200, WAITED), Freshness::Ready(None), "nobody knows of it: made up");
+        all.accept_failure("p/e", at(300));
+        assert_eq!(told(&mut all, (1, 3), 300, WAITED), Freshness::Away);
+        assert_eq!(told(&mut all, (1, 3), 400, Waited::default()), Freshness::Away, "nobody waits twice");
+        assert_eq!(all.reaching("p/new", (1, 3), at(0), Waited::default()), Freshness::Wait(Read::PointerFrom(1, 3)));
     }
 
     #[test]

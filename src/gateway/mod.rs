@@ -2,12 +2,16 @@
 //! from what it holds, synchronously, or says what must be read first.
 
 mod access;
+mod asked;
 mod context;
 mod environments;
 mod event;
 mod ofrep;
 mod output;
 mod route;
+mod site;
+mod startup;
+mod stream;
 mod update;
 
 pub use environments::{Declined, Environments, Freshness, Held, Read, Waited};
@@ -25,6 +29,8 @@ pub struct Call<'a> {
     pub method: &'a str,
     /// Path and query, still percent-encoded.
     pub target: &'a str,
+    /// Scheme, host and port: `https://gate.example`.
+    pub base: &'a str,
     /// The hostname, without port.
     pub host: &'a str,
     /// `Authorization`
@@ -41,10 +47,14 @@ pub struct Call<'a> {
     pub size: usize,
     /// What the request has waited for.
     pub waited: Waited,
+    /// What it has waited for of the environment that an app is sent to.
+    pub waited_elsewhere: Waited,
     /// Whether a rate limit is reached.
     pub rate: Rate,
     /// Whether the queue did not take the request's message.
     pub queue_failed: bool,
+    /// Whether a stream could be had.
+    pub streams: Streams,
 }
 
 impl<'a> Call<'a> {
@@ -67,6 +77,18 @@ pub enum Rate {
     TokenExceeded,
     /// Everybody together has asked too often: events are refused, evaluations are not.
     DeploymentExceeded,
+}
+
+/// Whether there is room for a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Streams {
+    /// As far as is known.
+    #[default]
+    Free,
+    /// The token and address have too many.
+    Full,
+    /// What holds them does not answer.
+    Away,
 }
 
 /// Seconds after which a request over its limit may be tried again: the limits' window.
@@ -96,6 +118,9 @@ pub enum Step {
     Host(Box<str>),
     /// Put the message into the queue, then answer; answer 503 if that fails.
     Queue,
+    /// Answer with a stream; the message holds, each on its line, the environment, the `id` of the
+    /// event that the client knows, and the token's.
+    Stream,
     /// Not a request of the data plane.
     Pass,
 }
@@ -144,9 +169,18 @@ impl Gateway {
     /// Whether a request for the environment can be answered now; else the step to take first.
     /// `Ok(false)` is an environment that is not there.
     fn ready(&mut self, environment: &str, call: &Call<'_>, now: Instant) -> Result<bool, Unready> {
-        match self.environments.freshness(environment, now, call.waited) {
+        self.readied(environment, call, call.waited, now)
+    }
+
+    /// The same for one of several environments, with what was waited for of it.
+    fn readied(&mut self, environment: &str, call: &Call<'_>, waited: Waited, now: Instant) -> Result<bool, Unready> {
+        let freshness = match site::told(call) {
+            Some(told) => self.environments.reaching(environment, told, now, waited),
+            None => self.environments.freshness(environment, now, waited),
+        };
+        match freshness {
             Freshness::Ready(read) => {
-                self.background = read.map(|read| (environment.into(), read));
+                self.background = read.map(|read| (environment.into(), read)).or(self.background.take());
                 Ok(true)
             }
             Freshness::Wait(read) => Err(Unready::Wait(Step::Wait(environment.into(), read))),
@@ -168,6 +202,8 @@ impl Gateway {
             "/ofrep/v1/evaluate/flags" => self.ofrep(call, None, place, now),
             "/v1/events" => self.events(call, now),
             "/v1/update" => self.update(call, place, now),
+            "/v1/startup" => self.startup(call, place, now),
+            "/v1/stream" => self.stream(call, now),
             path => match path.strip_prefix("/ofrep/v1/evaluate/flags/") {
                 Some(key) => self.ofrep(call, Some(key), place, now),
                 None if known => return self.pass(call),

@@ -3,8 +3,9 @@
 
 use super::access::{self, Origin};
 use super::context::{Setting, with_context};
+use super::site::Site;
 use super::{Call, Gateway, Held, Output, Place, RATE_WINDOW, Rate, Step, Unready};
-use crate::flag::{Context, Outcome, Reason};
+use crate::flag::{Context, Kills, Outcome, Reason, Scratch};
 use crate::json::{Node, parse};
 use crate::limits;
 use crate::snapshot::Snapshot;
@@ -63,12 +64,12 @@ impl Gateway {
         let Some((held, snapshot)) = held.and_then(|held| Some((held, held.snapshot()?))) else {
             return self.refuse(call, environment, key, UNAVAILABLE);
         };
-        let Some(kind) = claim.admitted(snapshot, now) else {
+        let Some(token) = claim.entry(snapshot, now) else {
             return self.refuse(call, environment, key, UNAUTHORIZED);
         };
         let evaluated = evaluate(
             call,
-            &Request { held, snapshot, kind, place, now, key },
+            &Request { site: Site { base: call.base, environment, held, snapshot, token, now }, place, key },
             &mut Buffers { output, scratch, digests },
         );
         match evaluated {
@@ -111,22 +112,20 @@ fn endpoint(key: Option<&str>) -> &'static str {
 }
 
 struct Request<'a> {
-    held: &'a Held,
-    snapshot: &'a Snapshot,
-    kind: TokenKind,
+    site: Site<'a>,
     place: &'a dyn Place,
-    now: Instant,
     key: Option<&'a str>,
 }
 
 struct Buffers<'a> {
     output: &'a mut Output,
-    scratch: &'a mut crate::flag::Scratch,
+    scratch: &'a mut Scratch,
     digests: &'a mut Vec<u8>,
 }
 
 fn evaluate(call: &Call<'_>, request: &Request<'_>, buffers: &mut Buffers<'_>) -> Result<(), Refused> {
-    let origin = access::origin(call.origin, call.host, &request.snapshot.origins);
+    let Request { site: Site { snapshot, now, .. }, place, key } = *request;
+    let origin = access::origin(call.origin, call.host, &snapshot.origins);
     if origin == Origin::Refused {
         return Err(FOREIGN_ORIGIN);
     }
@@ -138,9 +137,9 @@ fn evaluate(call: &Call<'_>, request: &Request<'_>, buffers: &mut Buffers<'_>) -
     }
     let node = read_body(call.body)?;
     let members = read_context(&node)?;
-    let Request { snapshot, kind, place, now, .. } = *request;
+    let kind = request.site.token.kind;
     with_context(&Setting { snapshot, kind, place, now }, members, |context| {
-        if let Some(key) = request.key {
+        if let Some(key) = key {
             return single(call, request, key, context, buffers);
         }
         bulk(call, request, context, buffers);
@@ -193,10 +192,11 @@ fn single(
     context: &Context<'_>,
     buffers: &mut Buffers<'_>,
 ) -> Result<(), Refused> {
-    let flags = &request.snapshot.flags;
-    let visible = |index: &u32| request.kind == TokenKind::Server || flags.is_client_visible(*index);
+    let Site { snapshot, held, token, now, .. } = request.site;
+    let flags = &snapshot.flags;
+    let visible = |index: &u32| token.kind == TokenKind::Server || flags.is_client_visible(*index);
     let index = flags.find(key).filter(visible).ok_or(BAD_KEY)?;
-    let outcome = flags.evaluate(index, context, request.held.kills(), buffers.scratch);
+    let outcome = flags.evaluate(index, context, held.kills(), buffers.scratch);
     let status = match outcome.reason() {
         Reason::TargetingKeyMissing | Reason::Fault => 400,
         _ => 200,
@@ -204,19 +204,15 @@ fn single(
     let output = &mut *buffers.output;
     output.begin(status);
     output.body.extend_from_slice(outcome.fragment().as_bytes());
-    headers(output, call, request);
+    headers(output, call, held, now);
     Ok(())
 }
 
 fn bulk(call: &Call<'_>, request: &Request<'_>, context: &Context<'_>, buffers: &mut Buffers<'_>) {
     let Buffers { output, scratch, digests } = buffers;
-    let client = request.kind == TokenKind::Client;
-    digests.clear();
-    let mut outcomes: Vec<&Outcome> = Vec::with_capacity(request.snapshot.flags.len());
-    request.snapshot.flags.evaluate_all(client, context, request.held.kills(), scratch, |outcome| {
-        digests.extend_from_slice(&outcome.digest().to_le_bytes());
-        outcomes.push(outcome);
-    });
+    let Site { snapshot, held, token, now, .. } = request.site;
+    let outcomes = collect(snapshot, token.kind == TokenKind::Client, context, held.kills(), scratch, digests);
+    request.site.digest_extras(digests);
     // The tag is known before the body is written: an unchanged answer needs none.
     let etag = xxh3_64(digests);
     if matches(call.if_none_match, etag) {
@@ -224,12 +220,33 @@ fn bulk(call: &Call<'_>, request: &Request<'_>, context: &Context<'_>, buffers: 
     } else {
         output.begin(200);
         write_flags(&mut output.body, &outcomes);
+        request.site.write_extras(&mut output.body);
+        output.body.push(b'}');
     }
     output.etag = Some(etag);
-    headers(output, call, request);
+    headers(output, call, held, now);
 }
 
-fn write_flags(body: &mut Vec<u8>, outcomes: &[&Outcome]) {
+/// The answers of all flags that the token may see, and their digests.
+pub(super) fn collect<'s>(
+    snapshot: &'s Snapshot,
+    client: bool,
+    context: &Context<'_>,
+    kills: &Kills,
+    scratch: &mut Scratch,
+    digests: &mut Vec<u8>,
+) -> Vec<&'s Outcome> {
+    digests.clear();
+    let mut outcomes = Vec::with_capacity(snapshot.flags.len());
+    snapshot.flags.evaluate_all(client, context, kills, scratch, |outcome| {
+        digests.extend_from_slice(&outcome.digest().to_le_bytes());
+        outcomes.push(outcome);
+    });
+    outcomes
+}
+
+/// Begins an answer with its flags.
+pub(super) fn write_flags(body: &mut Vec<u8>, outcomes: &[&Outcome]) {
     body.extend_from_slice(br#"{"flags":["#);
     for (index, outcome) in outcomes.iter().enumerate() {
         if index > 0 {
@@ -237,17 +254,18 @@ fn write_flags(body: &mut Vec<u8>, outcomes: &[&Outcome]) {
         }
         body.extend_from_slice(outcome.fragment().as_bytes());
     }
-    body.extend_from_slice(b"]}");
+    body.push(b']');
 }
 
-fn headers(output: &mut Output, call: &Call<'_>, request: &Request<'_>) {
+/// The headers of an evaluation.
+pub(super) fn headers(output: &mut Output, call: &Call<'_>, held: &Held, now: Instant) {
     if output.status != 304 {
         output.lines("content-type\napplication/json\n");
     }
     output.lines("cache-control\nprivate, no-cache\n");
     output.cors_headers(call.origin);
     output.security_headers();
-    output.version_headers(request.held, request.now);
+    output.version_headers(held, now);
     output.finish();
 }
 

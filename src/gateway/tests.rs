@@ -32,12 +32,26 @@ fn token(kind: TokenKind) -> String {
 
 /// A gateway that holds an environment with these flags and settings.
 fn gateway(settings: &str, flags: &[(&str, &str)]) -> Gateway {
+    let mut gateway = Gateway::default();
+    hold(&mut gateway, "p/e", settings, flags);
+    gateway
+}
+
+/// Gives a gateway an environment with these flags and settings.
+fn hold(gateway: &mut Gateway, environment: &str, settings: &str, flags: &[(&str, &str)]) {
     let flags = flags.iter().enumerate().map(|(at, (key, document))| {
         format!(r#"{{"key":"{key}","id":{},"revision":1,"document":{document}}}"#, at + 1)
     });
     let flags = flags.collect::<Vec<_>>().join(",");
+    let (project, key) = environment.split_once('/').expect("two keys");
     let tokens = [TokenKind::Client, TokenKind::Server].map(|kind| {
-        format!(r#"{{"id":"{0}","kind":"{0}","sha256":"{1}"}}"#, kind.word(), token::sha256_hex(&token(kind)))
+        let text = token::mint(kind, Scope::Environment(project, key), &[kind.word().as_bytes()[0]; 32]);
+        let extras = if kind == TokenKind::Server { "metadata,eventStreams" } else { "" };
+        format!(
+            r#"{{"id":"{0}","kind":"{0}","sha256":"{1}","ofrep":"{extras}"}}"#,
+            kind.word(),
+            token::sha256_hex(&text)
+        )
     });
     let text = format!(
         r#"{{"format":1,"incarnation":1,"version":7,"settings":{settings},"contextKeys":["AAAA"],"tokens":[{}],"flags":[{flags}],
@@ -45,12 +59,13 @@ fn gateway(settings: &str, flags: &[(&str, &str)]) -> Gateway {
         "channels":[{{"key":"ios","revision":1,"document":{{"platform":"ios","app":"example.shop","minimum":"2.0","releases":{{"2.0":{{"availability":{{"*":true}}}},"2.1":{{"sameAs":{{"flag":"f"}}}}}}}}}}]}}"#,
         tokens.join(",")
     );
-    let mut gateway = Gateway::default();
     let pointer = Pointer { incarnation: 1, sequence: 1, version: 7, kill: false, killed: Vec::new() };
-    gateway.environments.accept_pointer("p/e", pointer, NOW).expect("taken");
-    gateway.environments.accept_snapshot("p/e", &text).expect("taken");
-    gateway
+    gateway.environments.accept_pointer(environment, pointer, NOW).expect("taken");
+    gateway.environments.accept_snapshot(environment, &text).expect("taken");
 }
+
+mod startup;
+mod stream;
 
 fn boolean(rest: &str) -> String {
     format!(r#"{{"type":"boolean","variants":{{"on":true,"off":false}},"off":"off","salt":"s",{rest}}}"#)

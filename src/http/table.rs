@@ -157,6 +157,9 @@ operations! {
     EvaluateAll: Post "/ofrep/v1/evaluate/flags", Evaluation, Optional("EvaluationRequest"), [], 200 "BulkEvaluation", "Evaluate every flag for a context (OFREP)";
     EvaluateOne: Post "/ofrep/v1/evaluate/flags/{key}", Evaluation, Optional("EvaluationRequest"), [], 200 "Evaluation", "Evaluate one flag for a context (OFREP)";
     Events: Post "/v1/events", Evaluation, Required("EventBatch"), [], 202 "EventReceipt", "Hand in exposures, conversions and measurements";
+    Startup: Post "/v1/startup", Evaluation, Optional("StartupRequest"), [], 200 "StartupAnswer", "Start an app: flags, update verdict, settings and unit in one answer";
+    StartupByUrl: Get "/v1/startup", Evaluation, None, ["app", "platform", "version", "build", "osVersion", "locale", "storefront", "channel", "storeVersion", "storeBuild", "bundle", "snoozes", "snoozedAt", "snoozedVersion"], 200 "StartupAnswer", "Start an app without anything of a person: no unit, and no flags by unit";
+    Stream: Get "/v1/stream", Evaluation, None, ["environment", "token", "expires", "signature", "since"], 200 "text/event-stream", "Listen to changes: server-sent events that say when to fetch the flags again";
     Update: Get "/v1/update", Evaluation, None, ["app", "platform", "channel", "version", "build", "osVersion", "locale", "storefront", "storeVersion", "storeBuild", "bundle", "snoozes", "snoozedAt", "snoozedVersion", "targetingKey"], 200 "UpdateVerdict", "Ask whether an app's version may go on";
     PostUpdate: Post "/v1/update", Evaluation, Optional("UpdateRequest"), [], 200 "UpdateVerdict", "Ask the same with an evaluation context, for releases that go to the people of a flag or segment";
     Health: Get "/health", Public, None, [], 200 "Health", "State of the deployment and of what it depends on";

@@ -11,7 +11,7 @@
 // was, a miss included, as the platform does and workerd alone does not.
 import worker, * as headgate from "../../entry.mjs";
 
-const OBJECTS = ["DIRECTORY", "ENVIRONMENT", "POINTER", "METRICS", "LEDGER"];
+const OBJECTS = ["DIRECTORY", "ENVIRONMENT", "POINTER", "METRICS", "LEDGER", "STREAM"];
 
 let settings = {};
 let calls = 0;
@@ -105,6 +105,13 @@ export const EnvironmentDo = faulty(headgate.EnvironmentDo);
 export const PointerDo = faulty(headgate.PointerDo);
 export const MetricsDo = faulty(headgate.MetricsDo);
 export const LedgerDo = faulty(headgate.LedgerDo);
+/** Counts its lives in memory: `{ StreamDo }`. */
+export const StreamDo = class extends faulty(headgate.StreamDo) {
+  constructor(ctx, env) {
+    super(ctx, env);
+    count("StreamDo");
+  }
+};
 
 export default {
   async fetch(request, env, ctx) {

@@ -45,6 +45,7 @@ const BODIES = {
   RevertRequest: { revision: 1 },
   RotateRequest: {},
   Settings: { origins: ["*"] },
+  StartupRequest: { app: "example.p", version: "1.0.0", channel: "k", unit: "u-1", attributes: { group: "a" } },
   TokenRequest: TOKEN,
 };
 /** Query parameters that are needed. */
@@ -146,6 +147,12 @@ test("what needs a token is refused without one, and no path but the document's 
   }
 });
 
+async function opened(target) {
+  const { status, headers, body } = await gateway.fetch(target, { headers: { authorization: `Bearer ${client}` } });
+  await body.cancel();
+  return { status, headers };
+}
+
 // The last one: it takes away what it was given.
 test("each operation succeeds as the document says", async () => {
   const validator = validators();
@@ -162,7 +169,8 @@ test("each operation succeeds as the document says", async () => {
     const api = isEvaluation(operation) ? gateway.as(client) : gateway.api;
     const conditional = operation.parameters?.some((one) => one.name === "If-Match") ? { "if-match": "*" } : {};
     const target = (await filled(path, method)) + query(operation);
-    const answer = await api(method.toUpperCase(), target, body, conditional);
+    // A stream has no end: its head alone is looked at.
+    const answer = operation.operationId === "stream" ? await opened(target) : await api(method.toUpperCase(), target, body, conditional);
     const documented = answer.status < 300 ? operation.responses[answer.status] : undefined;
     if (documented === undefined) {
       wrong.push(`${name}: ${answer.status} ${answer.text.slice(0, 200)}`);

@@ -20,6 +20,7 @@ pub(super) fn all(store: &Store<'_>, written: &[Written]) -> Answer<()> {
     let mut check = Check { store, problems: Vec::new(), flags: HashMap::new() };
     for one in written {
         check.targets(one)?;
+        check.elsewhere(one)?;
         check.users(one)?;
     }
     if !check.problems.is_empty() {
@@ -132,6 +133,24 @@ impl Check<'_, '_> {
                     }
                 }
                 Target::Flag => self.flag_target(one, reference)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Apps are sent to other environments of the project alone.
+    fn elsewhere(&mut self, one: &Written) -> Answer<()> {
+        if one.sort != Sort::Settings {
+            return Ok(());
+        }
+        let Some(Document::Settings(settings)) = self.read(one.sort, &one.key)? else { return Ok(()) };
+        let meta = self.store.live()?;
+        let own = meta.environment.split_once('/').unwrap_or_default();
+        for (index, app) in settings.elsewhere.iter().enumerate() {
+            let foreign = |(project, environment): (&str, &str)| project != own.0 || environment == own.1;
+            if app.target().is_some_and(foreign) {
+                let place = format!("/elsewhere/{index}/token");
+                self.note(&one.place, &place, "must be a token of another environment of this project".to_owned());
             }
         }
         Ok(())

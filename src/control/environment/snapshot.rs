@@ -34,6 +34,8 @@ struct Token {
     sha256: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<i64>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    ofrep: String,
 }
 
 #[derive(Serialize)]
@@ -92,10 +94,11 @@ pub(super) fn text(store: &Store<'_>, meta: &Meta, version: Option<i64>) -> Answ
 
 /// Client and server tokens; admin tokens are none of the edge's business.
 fn tokens(store: &Store<'_>) -> Answer<Vec<Token>> {
-    let query = "SELECT 't' || number AS id, kind, sha256, expires_at FROM token WHERE kind <> 'admin' ORDER BY id";
+    let query =
+        "SELECT 't' || number AS id, kind, sha256, expires_at, ofrep FROM token WHERE kind <> 'admin' ORDER BY id";
     let token = |row: &Row| {
         let (id, kind, sha256) = (row.text(0)?, row.text(1)?, row.text(2)?);
-        Ok(Token { id, kind, sha256, expires: row.optional_integer(3)? })
+        Ok(Token { id, kind, sha256, expires: row.optional_integer(3)?, ofrep: row.text(4)? })
     };
     store.sql.rows(query, &[])?.iter().map(token).collect()
 }

@@ -2,14 +2,16 @@
 
 use super::super::document::Sort;
 use super::super::entropy::Entropy;
-use super::super::schema::{AUDIT, Step, TOKEN};
+use super::super::schema::{AUDIT, Step, TOKEN, TOKEN_OFREP};
 use super::super::sql::{Cell, Sql, SqlError};
 use super::super::{Author, Input, audit};
 use crate::http::{Answer, Fault, Refusal};
 use crate::time::Instant;
 
 /// The schema, step by step. A step that was released is never changed.
-pub(crate) const SCHEMA: &[Step] = &[&[
+pub(crate) const SCHEMA: &[Step] = &[FIRST, &[TOKEN_OFREP]];
+
+const FIRST: Step = &[
     // One row: what counts. `sequence` rises with every change of the pointer, `bytes` is the
     // sum of all documents' lengths.
     "CREATE TABLE meta (
@@ -51,7 +53,7 @@ pub(crate) const SCHEMA: &[Step] = &[&[
         expires_at INTEGER)",
     TOKEN,
     AUDIT,
-]];
+];
 
 /// The one row of `meta`.
 #[derive(Clone, Debug, PartialEq, Eq)]
