@@ -2,11 +2,12 @@
 import { administer } from "./shell/admin.mjs";
 import { consume } from "./shell/queue.mjs";
 import { failure } from "./shell/failure.mjs";
-import { flush, reconcile } from "./shell/background.mjs";
+import { behind, flush, reconcile } from "./shell/background.mjs";
 import { limited } from "./shell/rates.mjs";
-import { read, readHost } from "./shell/reads.mjs";
+import { isRouted, meet, read } from "./shell/reads.mjs";
 import { readBody } from "./shell/body.mjs";
 import { listen } from "./shell/stream.mjs";
+import { problem, travel } from "./shell/travel.mjs";
 import { ask, KIND, READ } from "./shell/wasm.mjs";
 
 export { DirectoryDo, EnvironmentDo, LedgerDo, MetricsDo, PointerDo, StreamDo } from "./shell/objects.mjs";
@@ -30,7 +31,13 @@ async function fetch(request, env, ctx) {
 async function answer(request, env, ctx) {
   const { url, method, headers } = request;
   const target = url.slice(url.indexOf("/", 8));
-  const base = url.slice(0, url.length - target.length);
+  const base = url.slice(0, url.length - target.length).toLowerCase();
+  const authority = base.slice(base.indexOf("//") + 2);
+  // What is a product's passes by with its body unread.
+  if (isRouted(authority) ?? (await meet(env, authority))) {
+    const response = await travel(request, env, ctx, { target, authority });
+    if (response !== undefined) return response;
+  }
   let { text, size } = EMPTY;
   if (method !== "GET" && method !== "HEAD") {
     // Most bodies are small, plain and evaluated: read here they cost one promise less.
@@ -51,7 +58,7 @@ async function answer(request, env, ctx) {
       case KIND.reply: {
         // The frame is good until the next call into wasm: the answer comes first.
         const response = frame.response();
-        behind(frame, env, ctx);
+        behind(frame, env, ctx, authority);
         return response;
       }
       case KIND.wait: {
@@ -62,13 +69,17 @@ async function answer(request, env, ctx) {
         break;
       }
       case KIND.host:
-        await readHost(env, frame.subject);
+        await meet(env, authority);
         break;
+      case KIND.travel:
+        // The host has become a product's since the request came: what was read of it cannot be sent on.
+        if (request.bodyUsed) return problem(503, '{"title":"The host has just been routed","status":503}');
+        return travel(request, env, ctx, { target, authority });
       case KIND.queue: {
         // The answer says 202: it may only be sent once the queue has the message.
         const message = frame.subject;
         const response = frame.response();
-        behind(frame, env, ctx);
+        behind(frame, env, ctx, authority);
         if (await enqueue(message, env)) return response;
         waited |= QUEUE_WAITED;
         break;
@@ -106,12 +117,6 @@ async function enqueue(message, env) {
     console.warn(`the queue took no message: ${error?.message ?? error}`);
     return false;
   }
-}
-
-/** What is done behind an answer. */
-function behind(frame, env, ctx) {
-  if (frame.read !== READ.nothing) ctx.waitUntil(read(env, frame.environment, { what: frame.read, order: frame.order }));
-  flush(env, ctx);
 }
 
 export default {

@@ -53,6 +53,7 @@ export async function administer(request, { text, size }, env) {
     },
     size,
     owner: env.OWNER_TOKEN,
+    gatewayHosts: env.GATEWAY_HOSTS,
     now: Date.now(),
     deployment: deployment(env),
     conditions: JSON.parse(call(OPERATION.status, "")),

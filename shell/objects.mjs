@@ -51,17 +51,10 @@ class Keeper extends DurableObject {
     return failed;
   }
 
-  async claim({ key, text }) {
-    const holder = await this.env.SNAPSHOTS.get(key);
-    if (holder === null) await this.env.SNAPSHOTS.put(key, text);
-    else if (holder !== text) console.warn(`${key} belongs to ${holder}, not to ${text}`);
-  }
-
-  async effect({ put, delete: removed, claim, release, pointer, gauges }) {
+  async effect({ put, delete: removed, directory, pointer, gauges }) {
     if (put) await this.env.SNAPSHOTS.put(put.key, put.text);
     if (removed) await this.env.SNAPSHOTS.delete(removed.key);
-    if (claim) await this.claim(claim);
-    if (release && (await this.env.SNAPSHOTS.get(release.key)) === release.text) await this.env.SNAPSHOTS.delete(release.key);
+    if (directory) await this.env.DIRECTORY.getByName("directory").call(directory.message);
     if (pointer) await this.env.POINTER.getByName(pointer.name).call(pointer.message);
     if (gauges) await this.env.METRICS.getByName("metrics").call(gauges.message);
   }
@@ -69,6 +62,14 @@ class Keeper extends DurableObject {
 
 export class DirectoryDo extends Keeper {
   operation = OPERATION.directory;
+
+  async call(message) {
+    const output = this.step(message);
+    const failed = await this.perform(output.effects);
+    // An environment whose hostnames did not get into KV tells of them again.
+    if (failed !== null && output.reply === null) throw new Error(failed);
+    return output.reply;
+  }
 }
 
 /** An object that only this code talks to: whoever sent the message must not take a refusal for success. */
@@ -200,8 +201,8 @@ export class EnvironmentDo extends Keeper {
     }
   }
 
-  /** Compares the pointer that readers see with the truth, and publishes what is behind. */
-  async reconcile(pointer) {
-    await this.pump(JSON.stringify({ reconcile: { pointer } }));
+  /** Compares the pointer that readers see, and the hostnames that the directory has, with the truth. */
+  async reconcile(pointer, hosts) {
+    await this.pump(JSON.stringify({ reconcile: { pointer, hosts } }));
   }
 }

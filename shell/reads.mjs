@@ -1,4 +1,4 @@
-// What the data plane reads when it says so: pointers, snapshots, owners of hostnames. An isolate
+// What the data plane reads when it says so: pointers, snapshots, holders of hostnames. An isolate
 // keeps plain data only, so each request that must wait does its own read.
 import { pause, within } from "./patience.mjs";
 import { call, OPERATION, READ } from "./wasm.mjs";
@@ -20,6 +20,8 @@ const SILENCE = 1_000;
 const SNAPSHOT_SECONDS = 86_400;
 const KV_SECONDS = 3_600;
 const HOST_SECONDS = 30;
+/** How long KV, and then the directory, is waited for to say who routes a host, ms. */
+const HOST_PATIENCE = 1_500;
 const FORMAT = 1;
 
 /** Asks, and asks again while there is no answer: one slow call out of fifty must not be waited for. */
@@ -152,10 +154,38 @@ async function awaitPointer(env, environment, order) {
   await within(PATIENCE, Promise.any([asked, copy]));
 }
 
-/** Finds out which environment routes a hostname, if any. */
-export async function readHost(env, host) {
-  // The gateway's own hostnames are never looked up: no route can take them.
-  const own = (env.GATEWAY_HOSTS ?? "").split(/[\s,]+/).includes(host);
-  const owner = own ? null : await env.SNAPSHOTS.get(`host/${host}`, { cacheTtl: HOST_SECONDS }).catch(() => null);
-  call(OPERATION.acceptHost, `${host}\n${owner ?? ""}`);
+/** Which hosts are routed, of those met: only then is a request's body left unread. */
+const routed = new Map();
+const HOSTS = 2_000;
+
+/** Whether a host (with its port) is routed; undefined when it was not met yet. */
+export const isRouted = (authority) => routed.get(authority);
+
+/** Finds out what a host is, and says whether it is routed. */
+export async function meet(env, authority) {
+  const host = authority.replace(/:\d+$/, "");
+  const unknown = call(OPERATION.meetHost, `${host}\n${env.GATEWAY_HOSTS ?? ""}`) !== "";
+  const is = unknown && call(OPERATION.acceptHost, `${host}\n${await holder(env, host)}`) !== "";
+  if (routed.size >= HOSTS) routed.clear();
+  routed.set(authority, is);
+  return is;
+}
+
+/** The environment that routes a hostname, nothing when none does, `?` when nobody says. */
+async function holder(env, host) {
+  const names = [host, host.replace(/^[^.]+/, "*")];
+  try {
+    const look = (name) => env.SNAPSHOTS.get(`host/${name}`, { cacheTtl: HOST_SECONDS });
+    const [exact, wide] = await within(HOST_PATIENCE, Promise.all(names.map(look)));
+    return exact ?? wide ?? "";
+  } catch (error) {
+    console.warn(`${host}: ${error?.message ?? error}`);
+  }
+  try {
+    const question = JSON.stringify({ holder: host });
+    return (await within(HOST_PATIENCE, env.DIRECTORY.getByName("directory").call(question))) ?? "";
+  } catch (error) {
+    console.warn(`${host}: ${error?.message ?? error}`);
+    return "?";
+  }
 }

@@ -24,16 +24,18 @@ export const OPERATION = {
   acceptFailure: 14,
   acceptCopy: 15,
   stream: 16,
+  meetHost: 17,
+  returned: 18,
 };
 
 /** What the data plane wants next, as `src/edge/mod.rs` has it. */
-export const KIND = { reply: 0, wait: 1, host: 2, queue: 3, pass: 4, stream: 5 };
+export const KIND = { reply: 0, wait: 1, host: 2, queue: 3, pass: 4, stream: 5, fetch: 6, travel: 7 };
 export const READ = { nothing: 0, pointer: 1, snapshot: 2, newer: 3 };
 
 /** Inputs above this many bytes give their memory back after the call. */
 const LARGE = 1 << 20;
 /** 32-bit words of a frame. */
-const FRAME_WORDS = 19;
+const FRAME_WORDS = 22;
 
 /** Heads of answers by number: the same few come again and again. */
 const heads = new Map();
@@ -65,6 +67,12 @@ const host = {
     const { cf } = asking;
     const name = [cf?.country, cf?.regionCode, cf?.continent][which];
     answer = encoder.encode(name ?? "");
+    return answer.length;
+  },
+  header(start, length) {
+    const value = asking.headers.get(decoder.decode(memory().subarray(start, start + length)));
+    if (value === null) return -1;
+    answer = encoder.encode(value);
     return answer.length;
   },
   random(start) {
@@ -151,6 +159,15 @@ export function ask(text, { now, waited, size, rate }, request) {
   });
 }
 
+/** Asks where a request of a routed host goes; what it answers is to be read from `Frame` before the next call. */
+export function travelOf(text, { now, waited }, request) {
+  asking = request;
+  return guarded(() => {
+    const length = input(text);
+    return new Frame(frameAt(wasm.hg_travel(length, now, waited)));
+  });
+}
+
 /** Runs an operation on a text; `sql` is the database of the Durable Object that runs it. */
 export function call(operation, text, sql = null) {
   return guarded(() => {
@@ -200,19 +217,30 @@ class Frame {
     // Ready-made headers are cheaper than an object of them.
     const response = new Response(body, { status: words[1], headers: this.#head() });
     if (words[14] !== 0) response.headers.set("etag", etag(words[16], words[15]));
+    if (words[20] !== 0) addHeaders(response.headers, words[19], words[20]);
     return response;
+  }
+
+  /** Whether the request's host is to be looked up again. */
+  get hostDue() {
+    return this.words[21] !== 0;
   }
 
   #head() {
     const known = heads.get(this.words[2]);
     if (known !== undefined) return known;
-    const lines = decoder.decode(memory().subarray(this.words[3], this.words[3] + this.words[4])).split("\n");
     const head = new Headers();
-    for (let at = 0; at + 1 < lines.length; at += 2) head.append(lines[at], lines[at + 1]);
+    addHeaders(head, this.words[3], this.words[4]);
     if (heads.size >= HEADS) heads.clear();
     heads.set(this.words[2], head);
     return head;
   }
+}
+
+/** Adds the headers that stand in memory: names and values, each with a line's end. */
+function addHeaders(headers, start, length) {
+  const lines = decoder.decode(memory().subarray(start, start + length)).split("\n");
+  for (let at = 0; at + 1 < lines.length; at += 2) headers.append(lines[at], lines[at + 1]);
 }
 
 const hex = (word) => word.toString(16).padStart(8, "0");

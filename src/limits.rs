@@ -101,6 +101,26 @@ pub const ELSEWHERE: usize = 50;
 
 /// Objects that hold an environment's streams; each may have 32,768 sockets by the platform.
 pub const STREAM_SHARDS: u32 = 16;
+/// Bytes of a hostname (RFC 1035 section 2.3.4).
+pub const HOST_LENGTH: usize = 253;
+/// Hostnames that one environment may route: one publication writes each into KV.
+pub const HOSTS: usize = 100;
+/// Bytes of a route's path pattern.
+pub const PATH_LENGTH: usize = 500;
+/// Segments of a route's path pattern.
+pub const PATH_SEGMENTS: usize = 32;
+/// Places in which a route may look for the bucketing unit.
+pub const UNIT_SOURCES: usize = 4;
+/// Bytes of a unit that a visitor's cookie or header brings.
+pub const UNIT_LENGTH: usize = 128;
+/// Seconds for which a redirect that is everybody's may be cached: a change of the route waits for them.
+pub const ROUTE_MAX_AGE: i64 = 3_600;
+/// Seconds that a route may wait for the first byte of its target: the platform gives up at 100.
+pub const ROUTE_TIMEOUT: i64 = 90;
+/// How often a request may come by the gateway: two in a row are somebody's design, four are a loop.
+pub const HOPS: usize = 4;
+/// Seconds for which a tester's link is good at most: 90 days.
+pub const LINK_SECONDS: i64 = 90 * 24 * 3_600;
 
 /// Bytes of the pointer, read by every isolate about once a second.
 pub const POINTER_BYTES: usize = 4 * 1024;

@@ -3,7 +3,7 @@
 
 use crate::flag::{Context, FlagSet, Kills, Scratch, Source};
 use crate::json::{At, Node, Problems, parse};
-use crate::route::RouteDocument;
+use crate::route::{RouteDocument, Routes};
 use crate::startup::{Elsewhere, POLL_SECONDS};
 use crate::time::Instant;
 use crate::token::TokenKind;
@@ -70,8 +70,8 @@ pub struct Snapshot {
     pub startup: Startup,
     /// Keys with which backends sign contexts, the newest first.
     pub context_keys: Vec<Vec<u8>>,
-    /// Routes by key.
-    pub routes: Vec<(String, RouteDocument)>,
+    /// The routes, compiled.
+    pub routes: Routes,
     /// The update gates.
     pub gates: Gates,
     /// About how many bytes it takes in memory.
@@ -243,16 +243,24 @@ impl Snapshot {
             FlagSet::compile(&sources(&wire.segments), &sources(&wire.flags), previous.map(|snapshot| &snapshot.flags));
         let gates = Gates::compile(&sources(&wire.channels), &flags, previous.map(|snapshot| &snapshot.gates));
         let startup = wire.settings.startup();
-        let bytes = flags.bytes() + gates.bytes() + startup.members.len() + 4_096 + wire.tokens.len() * 200;
+        let context_keys: Vec<Vec<u8>> =
+            wire.context_keys.iter().filter_map(|key| URL_SAFE_NO_PAD.decode(key).ok()).collect();
+        let routes = documents(&wire.routes, RouteDocument::read);
+        let bytes = flags.bytes()
+            + gates.bytes()
+            + startup.members.len()
+            + 4_096
+            + wire.tokens.len() * 200
+            + routes.len() * 2_000;
         Ok(Snapshot {
+            routes: Routes::compile(&routes, &flags, &context_keys),
             order: (wire.incarnation, wire.version),
             flags,
             tokens: wire.tokens.iter().filter_map(token).collect(),
             startup,
             origins: wire.settings.origins,
             trusted: wire.settings.trusted,
-            context_keys: wire.context_keys.iter().filter_map(|key| URL_SAFE_NO_PAD.decode(key).ok()).collect(),
-            routes: documents(&wire.routes, RouteDocument::read),
+            context_keys,
             gates,
             bytes,
         })
@@ -294,11 +302,12 @@ fn token(wire: &Token<'_>) -> Option<(Box<str>, TokenEntry)> {
 
 type Read<T> = fn(&Node<'_>, &At<'_>, &mut Problems) -> Option<T>;
 
-fn documents<T>(entities: &[Entity<'_>], read: Read<T>) -> Vec<(String, T)> {
+/// Documents with their keys and numbers.
+fn documents<T>(entities: &[Entity<'_>], read: Read<T>) -> Vec<(String, u32, T)> {
     let document = |entity: &Entity<'_>| {
         let mut problems = Problems::default();
         let document = read(&parse(entity.document.get()).ok()?, &At::ROOT, &mut problems)?;
-        problems.is_empty().then(|| (entity.key.to_string(), document))
+        problems.is_empty().then(|| (entity.key.to_string(), entity.id, document))
     };
     entities.iter().filter_map(document).collect()
 }

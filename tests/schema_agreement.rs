@@ -47,6 +47,10 @@ fn project(node: &Node<'_>, problems: &mut Problems) {
     ProjectDocument::read(&to_raw_value(node).expect("writes"), problems);
 }
 
+fn route(node: &Node<'_>, problems: &mut Problems) {
+    RouteDocument::read(node, &At::ROOT, problems);
+}
+
 /// The words in backticks.
 fn in_backticks(text: &str) -> BTreeSet<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
@@ -64,7 +68,7 @@ fn channel(node: &Node<'_>, problems: &mut Problems) {
     ChannelDocument::read(node, &At::ROOT, problems);
 }
 
-const OBJECTS: [Object; 24] = [
+const OBJECTS: [Object; 26] = [
     ("flag", flag, r#"{"?":1}"#, ""),
     ("prerequisite", flag, r#"{"requires":[{"?":1}]}"#, "/requires/0"),
     ("rule", flag, r#"{"rules":[{"?":1}]}"#, "/rules/0"),
@@ -72,7 +76,9 @@ const OBJECTS: [Object; 24] = [
     ("ramp", serve, r#"{"share":{"?":1}}"#, "/share"),
     ("condition", condition, r#"{"attribute":"a","exists":true,"?":1}"#, ""),
     ("segment", |node, problems| drop(SegmentDocument::read(node, &At::ROOT, problems)), r#"{"?":1}"#, ""),
-    ("route", |node, problems| drop(RouteDocument::read(node, &At::ROOT, problems)), r#"{"?":1}"#, ""),
+    ("route", route, r#"{"?":1}"#, ""),
+    ("unitSource", route, r#"{"unit":[{"?":1}]}"#, "/unit/0"),
+    ("consent", route, r#"{"consent":{"?":1}}"#, "/consent"),
     ("channel", channel, r#"{"?":1}"#, ""),
     ("point", channel, r#"{"minimum":{"?":1,"build":1}}"#, "/minimum"),
     ("policy", channel, r#"{"policy":{"?":1}}"#, "/policy"),
@@ -127,6 +133,7 @@ fn words_are_those_that_the_readers_know() {
     let word = |place: &str| strings(schema.pointer(place).unwrap_or_else(|| panic!("{place}")));
     assert_eq!(said(flag, r#"{"kind":"?"}"#, one_of), word("/$defs/flag/properties/kind/enum"));
     assert_eq!(said(flag, r#"{"type":"?"}"#, one_of), word("/$defs/flag/properties/type/enum"));
+    assert_eq!(said(route, r#"{"mode":"?"}"#, one_of), word("/$defs/route/properties/mode/enum"));
     assert_eq!(said(channel, r#"{"platform":"?"}"#, one_of), word("/$defs/channel/properties/platform/enum"));
     assert_eq!(said(channel, r#"{"policy":{"major":"?"}}"#, one_of), word("/$defs/urgency/enum"));
     let source = r#"{"releases":{"1":{"availability":{"CH":{"source":"?"}}}}}"#;
@@ -181,6 +188,12 @@ fn limits_are_those_of_the_product() {
         ("/$defs/localized/maxProperties".to_owned(), limits::LOCALES),
         ("/$defs/audience/properties/units/maxItems".to_owned(), limits::AUDIENCE),
         ("/$defs/text/properties/title/maxLength".to_owned(), limits::TEXT_LENGTH),
+        ("/$defs/route/properties/host/maxLength".to_owned(), limits::HOST_LENGTH),
+        ("/$defs/route/properties/path/maxLength".to_owned(), limits::PATH_LENGTH),
+        ("/$defs/route/properties/unit/maxItems".to_owned(), limits::UNIT_SOURCES),
+        ("/$defs/route/properties/maxAge/maximum".to_owned(), usize::try_from(limits::ROUTE_MAX_AGE).expect("small")),
+        ("/$defs/route/properties/timeout/maximum".to_owned(), usize::try_from(limits::ROUTE_TIMEOUT).expect("small")),
+        ("/$defs/headerName/maxLength".to_owned(), limits::KEY_LENGTH),
         ("/$defs/attribute/maxLength".to_owned(), limits::KEY_LENGTH),
         ("/$defs/scalar/maxLength".to_owned(), limits::TEXT_LENGTH),
         (format!("{condition}/all/maxItems"), limits::CONDITIONS),

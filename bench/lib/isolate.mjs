@@ -48,7 +48,8 @@ class Isolate {
 
   constructor(shell) {
     this.#shell = shell;
-    shell.call(shell.OPERATION.bodyLimit, "/");
+    // The deployment's own name: no other is asked for here.
+    shell.call(shell.OPERATION.meetHost, "localhost\n");
     this.#instance = instances.at(-1);
   }
 

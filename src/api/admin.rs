@@ -5,9 +5,11 @@
 use super::{health, metrics};
 use crate::control::directory::{self, Registered};
 use crate::control::environment;
+use crate::control::hostname;
 use crate::control::metrics::Delta;
 use crate::control::{Author, Caller, Principal, Role, unauthenticated};
 use crate::http::{self, Access, Answer, Body, Fault, Operation, Query, Refusal, Reply, Request, Route};
+use crate::json::{Problem, Problems};
 use crate::limits;
 use crate::token::{Scope, Token, TokenKind, bearer, parse as parse_token, same, sha256_hex};
 use serde::{Deserialize, Serialize};
@@ -34,6 +36,9 @@ pub struct Planning {
     /// What the isolate knows of its own state, for `/health`.
     #[serde(default)]
     pub conditions: Vec<Condition>,
+    /// The gateway's own hostnames, which nobody can route, separated by commas or spaces.
+    #[serde(default)]
+    pub gateway_hosts: String,
 }
 
 /// Which deployment this is.
@@ -240,8 +245,12 @@ impl Round<'_> {
             Access::Deployment(role) => self.deployment(&route, &query, role),
             Access::Environment(_) => {
                 let caller = self.caller(&route.scope())?;
-                let message = environment::Call::Admin { request: self.bare(method), caller };
-                self.one(environment_call(&route.scope(), &message)?)
+                let call = |granted| {
+                    let (request, caller) = (self.bare(method), caller.clone());
+                    environment_call(&route.scope(), &environment::Call::Admin { request, caller, granted })
+                };
+                let reply = self.one(call(Vec::new())?)?;
+                self.claiming(&route.scope(), reply, query.boolean("dryRun").is_ok_and(|dry| dry == Some(true)), call)
             }
         }
     }
@@ -356,6 +365,33 @@ impl Round<'_> {
         };
         let reply = self.good(directory_call(&message)?)?;
         Ok(serde_json::from_str(&reply.body)?)
+    }
+
+    /// The answer of an environment; where that asks for hostnames first, they are claimed and it is asked
+    /// once more.
+    pub(super) fn claiming(
+        &self,
+        environment: &str,
+        reply: Reply,
+        dry_run: bool,
+        again: impl FnOnce(Vec<String>) -> Result<Call, Stop>,
+    ) -> Result<Reply, Stop> {
+        let Some(list) = reply.header(environment::UNCLAIMED) else { return Ok(reply) };
+        let hosts = list.to_owned();
+        let is_own = |host: &str| self.input.gateway_hosts.split([',', ' ', '\n']).any(|own| own == host);
+        let mut problems = Problems::default();
+        for (_, pointer) in hostname::lines(&hosts).filter(|(host, _)| is_own(host)) {
+            let detail = "must be a name of its own: this one is the gateway's".to_owned();
+            problems.push(Problem { pointer: pointer.to_owned(), detail });
+        }
+        if !problems.is_empty() {
+            return Err(Refusal::invalid(problems).into());
+        }
+        let granted = hostname::lines(&hosts).map(|(host, _)| host.to_owned()).collect();
+        let names = directory::Names { environment: environment.to_owned(), hosts };
+        let message = if dry_run { directory::Call::TryClaim(names) } else { directory::Call::Claim(names) };
+        self.good(directory_call(&message)?)?;
+        self.one(again(granted)?)
     }
 
     fn put_environment(&self, route: &Route, principal: Principal) -> Result<Reply, Stop> {

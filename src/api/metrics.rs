@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// What is said of the series that the product makes; others get a general line.
-const HELP: [(&str, &str); 19] = [
+const HELP: [(&str, &str); 24] = [
     ("headgate_admin_requests_total", "Requests of the admin API, by status."),
     ("headgate_channels", "Channels of an environment."),
     ("headgate_denied_total", "Calls refused for want of a good token, by surface."),
@@ -23,8 +23,13 @@ const HELP: [(&str, &str); 19] = [
     ("headgate_projects", "Projects of the deployment."),
     ("headgate_published_timestamp_seconds", "When an environment was last published."),
     ("headgate_requests_total", "Requests of clients and servers, by endpoint and status."),
+    ("headgate_routed_total", "Requests of routed hosts, by route, variant and what came of them."),
     ("headgate_routes", "Routes of an environment."),
+    ("headgate_routes_killed", "Killed routes of an environment."),
     ("headgate_segments", "Segments of an environment."),
+    ("headgate_target_milliseconds_bucket", "Answers of a route's target that began within `le` milliseconds."),
+    ("headgate_target_milliseconds_count", "Answers of a route's target."),
+    ("headgate_target_milliseconds_sum", "Milliseconds until answers of a route's target began."),
     ("headgate_tokens", "Tokens of an environment."),
     ("headgate_traps_total", "Wasm instances that ended in a trap."),
     ("headgate_uptime_seconds", "Seconds since the deployment."),

@@ -150,7 +150,21 @@ fn release() -> Value {
 
 fn documents() -> Schemas {
     let segment = about(&json!({"by": text(), "include": texts(), "exclude": texts(), "if": {"type": "object"}}));
-    let route = about(&json!({"host": text(), "flag": text(), "targets": map(&text())}));
+    let route = about(&json!({
+        "host": text(),
+        "path": {"type": "string", "default": "/**"},
+        "flag": text(),
+        "mode": {"enum": ["redirect", "proxy"], "default": "redirect"},
+        "status": {"enum": [302, 307], "default": 302},
+        "maxAge": number(),
+        "timeout": number(),
+        "fallback": {"type": "boolean", "default": true},
+        "pin": {"type": "boolean", "default": true},
+        "stable": text(),
+        "targets": map(&text()),
+        "unit": {"type": "array", "items": closed(&[], &json!({"cookie": text(), "header": text(), "signed": text()}))},
+        "consent": closed(&["cookie"], &json!({"cookie": text(), "contains": text()})),
+    }));
     let elsewhere =
         closed(&["app", "token"], &json!({"app": text(), "platform": text(), "builds": text(), "token": text()}));
     let settings = json!({
@@ -197,6 +211,19 @@ fn documents() -> Schemas {
         ("Flag", flag()),
         ("Segment", closed(&[], &segment)),
         ("Route", closed(&["host", "flag", "targets"], &route)),
+        ("LinkRequest", closed(&["variant"], &json!({"variant": text(), "seconds": number(), "reason": text()}))),
+        (
+            "Link",
+            closed(
+                &["variant", "url", "ticket", "expiresAt"],
+                &json!({
+                    "variant": text(),
+                    "url": {"type": "string", "description": "Opened in a browser it sets a cookie, by which the visitor stays with the variant"},
+                    "ticket": {"type": "string", "description": "For the header `Headgate-Override`, where there is no browser"},
+                    "expiresAt": {"type": "string", "format": "date-time"},
+                }),
+            ),
+        ),
         ("Channel", channel()),
         ("Release", release()),
         ("Settings", closed(&[], &settings)),

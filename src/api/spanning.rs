@@ -54,7 +54,7 @@ impl Round<'_> {
         let Some(project) = project.filter(|_| problems.is_empty()) else {
             return Err(Refusal::invalid(problems).into());
         };
-        let call = |key: &str, document: &RawValue, create: i64, dry_run: bool| {
+        let call = |key: &str, document: &RawValue, create: i64, dry_run: bool, granted: Vec<String>| {
             let environment = format!("{}/{key}", project.project);
             let import = Import {
                 environment: environment.clone(),
@@ -67,18 +67,33 @@ impl Round<'_> {
                 keep_salts: false,
                 dry_run,
                 action: "import".to_owned(),
+                granted,
             };
             environment_call(&environment, &environment::Call::Import(import))
         };
-        let tries = project.environments.iter().map(|(key, document)| call(key, document, 0, true));
-        let mut replies = self.all(tries.collect::<Result<_, Stop>>()?)?;
+        let claiming =
+            |replies: Vec<Reply>, incarnation: &dyn Fn(&str) -> i64, dry_call: bool| -> Result<Vec<Reply>, Stop> {
+                let pairs = project.environments.iter().zip(replies);
+                let one = |((key, document), reply): (&(String, &RawValue), Reply)| {
+                    let again = |granted| call(key, document, incarnation(key), dry_call, granted);
+                    self.claiming(&format!("{}/{key}", project.project), reply, dry_run, again)
+                };
+                pairs.map(one).collect()
+            };
+        let tries = project.environments.iter().map(|(key, document)| call(key, document, 0, true, Vec::new()));
+        let replies = self.all(tries.collect::<Result<_, Stop>>()?)?;
+        let mut replies = claiming(replies, &|_| 0, true)?;
         merge(&replies)?;
         if !dry_run {
             let keys: Vec<_> = project.environments.iter().map(|(key, _)| key.clone()).collect();
             let registered = self.register(&project.project, project.name.clone(), keys, true, principal)?;
             let incarnation = |key: &str| registered.environments.get(key).copied().unwrap_or(1);
-            let real = project.environments.iter().map(|(key, document)| call(key, document, incarnation(key), false));
-            replies = self.all(real.collect::<Result<_, Stop>>()?)?;
+            let real = project
+                .environments
+                .iter()
+                .map(|(key, document)| call(key, document, incarnation(key), false, Vec::new()));
+            let real = self.all(real.collect::<Result<_, Stop>>()?)?;
+            replies = claiming(real, &incarnation, false)?;
             merge(&replies)?;
         }
         let mut environments = BTreeMap::new();
@@ -132,6 +147,7 @@ impl Round<'_> {
             keep_salts: true,
             dry_run: wanted.dry_run,
             action: "copy".to_owned(),
+            granted: Vec::new(),
         };
         self.one(environment_call(&route.scope(), &environment::Call::Import(import))?)
     }

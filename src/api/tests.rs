@@ -5,6 +5,7 @@ mod channels;
 mod documents;
 mod faults;
 mod history;
+mod hostnames;
 mod kills;
 mod operations;
 mod publishing;

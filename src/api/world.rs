@@ -109,7 +109,10 @@ impl World {
     pub(crate) fn perform(&self, effects: &[Effect]) {
         for effect in effects {
             match effect {
-                Effect::Claim { .. } | Effect::Release { .. } | Effect::Notice { .. } => {}
+                Effect::Notice { .. } => {}
+                Effect::Directory { message } => {
+                    self.send("directory", "directory", message);
+                }
                 Effect::Put { key, text } => {
                     self.kv.borrow_mut().insert(key.clone(), text.clone());
                 }
@@ -150,6 +153,7 @@ impl World {
             now: self.now.get(),
             deployment: Deployment { version_id: "v1".to_owned(), deployed_at: 1_799_999_990_000 },
             conditions: Vec::new(),
+            gateway_hosts: "gate.example".to_owned(),
         };
         loop {
             match plan(&planning) {

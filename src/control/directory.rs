@@ -3,6 +3,7 @@
 
 use super::audit::{self, Entry};
 use super::entropy::Entropy;
+use super::hostname;
 use super::project::check_project;
 use super::sql::{Row, Sql};
 use super::tokens::{self, Mint, RotateRequest, TokenRequest};
@@ -61,6 +62,25 @@ pub enum Call {
     Environments,
     /// Answers [`Census`].
     Ping,
+    /// Claims hostnames for an environment whose routes are being written.
+    Claim(Names),
+    /// Says whether a claim would be granted.
+    TryClaim(Names),
+    /// Takes note of all hostnames that an environment routes.
+    Hold(Names),
+    /// Answers the environment that routes a hostname, or null.
+    Holder(String),
+    /// Answers every hostname with its environment, null for a former one, as a JSON array of pairs.
+    Hosts,
+}
+
+/// Hostnames of an environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Names {
+    /// `project/environment`.
+    pub environment: String,
+    /// One a line; in a claim as [`hostname::lines`] reads them.
+    pub hosts: String,
 }
 
 /// The incarnations of environments that were registered.
@@ -79,7 +99,7 @@ pub struct Census {
     pub environments: i64,
 }
 
-pub(crate) const SCHEMA: &[schema::Step] = &[FIRST, &[schema::TOKEN_OFREP]];
+pub(crate) const SCHEMA: &[schema::Step] = &[FIRST, &[schema::TOKEN_OFREP], &[hostname::TABLE]];
 
 const FIRST: schema::Step = &[
     "CREATE TABLE project (key TEXT PRIMARY KEY, name TEXT NOT NULL, created_at INTEGER NOT NULL) WITHOUT ROWID",
@@ -115,8 +135,21 @@ fn run(sql: &dyn Sql, input: &Input<'_>) -> Answer<Output> {
         }
         Call::Remove { project, environment, principal, reason } => {
             principal.require(Role::Owner)?;
-            desk.remove(&project, &environment, &Author { actor: principal.actor, reason })?
+            let reply = desk.remove(&project, &environment, &Author { actor: principal.actor, reason })?;
+            let freed = hostname::hold(sql, input.now, &format!("{project}/{environment}"), "")?;
+            return Ok(Output { effects: freed.effects, ..Output::reply(&reply) });
         }
+        Call::Claim(names) => {
+            hostname::claim(sql, input.now, &names.environment, &names.hosts)?;
+            Reply::json(200, "{}")
+        }
+        Call::TryClaim(names) => {
+            hostname::claim(sql, input.now, &names.environment, &names.hosts)?;
+            return Ok(Output { commit: false, ..Output::reply(&Reply::json(200, "{}")) });
+        }
+        Call::Hold(names) => return hostname::hold(sql, input.now, &names.environment, &names.hosts),
+        Call::Holder(host) => return Ok(Output::text(hostname::holder(sql, &host)?)),
+        Call::Hosts => return Ok(Output::text(Some(hostname::all(sql)?))),
         Call::Environments => {
             let names = sql.rows("SELECT project || '/' || key FROM environment WHERE removed_at IS NULL", &[])?;
             let names: Vec<String> = names.iter().map(|row| row.text(0)).collect::<Result<_, _>>()?;

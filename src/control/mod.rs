@@ -28,7 +28,8 @@
 //! * `{"initialise"|"destroy"|"import"|"document"|"pick"|"authenticate": {…}}` → Reply. From `plan`.
 //! * `"pump"` → effects and a receipt when something is due, else only the alarm.
 //! * `{"settle":{"receipt":text,"failed":text|null}}`
-//! * `{"reconcile":{"pointer":text|null}}` with what the pointer object answers to `read`:
+//! * `{"reconcile":{"pointer":text|null,"hosts":[…]}}` with what the pointer object answers to `read` and the
+//!   hostnames that the directory has for this environment:
 //!   like `pump`, but publishes again whatever is behind, and raises the incarnation when the
 //!   pointer is ahead, which means that this object was restored from a backup.
 //! * `{"snapshot":{"version":n|null}}` → reply is the snapshot's text, or null when there is
@@ -45,7 +46,9 @@
 //!
 //! **directory** (one, named `directory`), see [`directory::Call`]: `admin`, `authenticate`,
 //! `register`, `remove`, `ping` → Reply, from `plan`; `"environments"` → reply is
-//! `["pairity/production",…]`, for cron.
+//! `["pairity/production",…]`, for cron. `claim` → Reply, from `plan`; `hold`, an effect of environments;
+//! `{"holder":host}` → the environment that routes a hostname, or null; `"hosts"` →
+//! `[["www.example","pairity/production"],["former.example",null],…]`, for cron.
 //!
 //! **metrics** (one, named `metrics`), see [`metrics::Call`]:
 //! `{"add":{"isolate":id,"flush":n,"counters":[[name,{label:value},delta],…]}}` (a `flush`
@@ -55,8 +58,8 @@
 //! **ledger** (named `project/environment`): `{"take":{"id":…,"message":…}}` with a message
 //! of the event queue → `taken` or `known`.
 //!
-//! **effects**: `{"put":{"key","text"}}`, `{"delete":{"key"}}`, `{"claim":{"key","text"}}` and
-//! `{"release":{"key","text"}}` on KV,
+//! **effects**: `{"put":{"key","text"}}` and `{"delete":{"key"}}` on KV,
+//! `{"directory":{"message"}}`: send the message to the directory,
 //! `{"pointer":{"name","message"}}`: send the message to that pointer object,
 //! `{"notice":{"name","joined","pointer"}}`: tell that shard of streams, with its number of sockets,
 //! `{"gauges":{"message"}}`: send the message to the metrics object.
@@ -67,6 +70,7 @@ pub mod directory;
 pub mod document;
 pub mod entropy;
 pub mod environment;
+pub mod hostname;
 pub mod ledger;
 pub mod metrics;
 pub mod pointer;
@@ -148,19 +152,10 @@ pub enum Effect {
         /// The key.
         key: String,
     },
-    /// Write a key of KV unless it holds another value: whoever was first keeps it.
-    Claim {
-        /// The key.
-        key: String,
-        /// The value.
-        text: String,
-    },
-    /// Delete a key of KV if it holds this value.
-    Release {
-        /// The key.
-        key: String,
-        /// The value.
-        text: String,
+    /// Send a message to the directory.
+    Directory {
+        /// The message, a [`directory::Call`] as JSON text.
+        message: String,
     },
     /// Send a message to a pointer object.
     Pointer {

@@ -62,8 +62,8 @@ mod tests {
             let hash = |step: &Step| crate::token::sha256_hex(&step.join(";"))[..12].to_owned();
             steps.iter().map(hash).collect::<Vec<_>>()
         };
-        assert_eq!(pin(environment::TABLES), ["b04fb9757c01", "85fec3840a58"]);
-        assert_eq!(pin(directory::SCHEMA), ["1173894efc39", "85fec3840a58"]);
+        assert_eq!(pin(environment::TABLES), ["b04fb9757c01", "85fec3840a58", "8ddc60c16c7a"]);
+        assert_eq!(pin(directory::SCHEMA), ["1173894efc39", "85fec3840a58", "cd027e7799f5"]);
         assert_eq!(pin(pointer::SCHEMA), ["3e7a549037d5", "d91af57baa78"]);
         assert_eq!(pin(metrics::SCHEMA), ["3413e3d6df2e"]);
         assert_eq!(pin(stream::SCHEMA), ["1932b07c0749"]);

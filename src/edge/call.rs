@@ -5,8 +5,9 @@ use crate::api::admin;
 use crate::control::sql::Sql;
 use crate::control::{Input, Output, directory, environment, ledger, metrics, pointer, stream};
 use crate::explain::explain;
-use crate::gateway::{Declined, Gateway};
+use crate::gateway::{Declined, Gateway, Holder, LATENCIES, Requests, Site};
 use crate::limits;
+use crate::route::{Failure, Returned, Ticket};
 use crate::snapshot::Pointer;
 use crate::time::Instant;
 use serde_json::{Value as Json, json};
@@ -26,11 +27,7 @@ pub(super) fn run(operation: u32, text: &str, now: Instant, gateway: &mut Gatewa
             gateway.environments.accept_absence(text, now);
             String::new()
         }
-        10 => {
-            let (host, environment) = text.split_once('\n').unwrap_or((text, ""));
-            gateway.accept_host(host, Some(environment).filter(|name| !name.is_empty()), now);
-            String::new()
-        }
+        10 => accept_host(gateway, text, now),
         11 => counts(gateway),
         12 => status(gateway, now),
         13 => body_limit(text).to_string(),
@@ -40,6 +37,11 @@ pub(super) fn run(operation: u32, text: &str, now: Instant, gateway: &mut Gatewa
         }
         15 => accept_copy(gateway, text, now).unwrap_or_default(),
         16 => object(text, now, stream::handle),
+        17 => {
+            let (host, own) = text.split_once('\n').unwrap_or((text, ""));
+            if gateway.meet_host(host, own) { "ask".to_owned() } else { String::new() }
+        }
+        18 => returned(gateway, text).unwrap_or_default(),
         _ => String::new(),
     }
 }
@@ -95,6 +97,33 @@ fn declined(result: Result<(), Declined>) -> String {
     }
 }
 
+/// Host, then the environment that routes it, nothing, or `?` when nobody could be asked. Answers `routed`
+/// when it is a product's.
+fn accept_host(gateway: &mut Gateway, text: &str, now: Instant) -> String {
+    let (host, holder) = text.split_once('\n').unwrap_or((text, ""));
+    let holder = match holder {
+        "" => Holder::Nobody,
+        "?" => Holder::Silence,
+        name => Holder::Environment(name),
+    };
+    let site = gateway.accept_host(host, holder, now);
+    if matches!(site, Site::Routed(_)) { "routed".to_owned() } else { String::new() }
+}
+
+/// What came of a fetch, each on its line: ticket, milliseconds, status or `refused` or `timeout`, location,
+/// cache-control.
+fn returned(gateway: &mut Gateway, text: &str) -> Option<String> {
+    let mut lines = text.split('\n');
+    let ticket = Ticket::read(lines.next()?)?;
+    let millis = lines.next()?.parse().ok()?;
+    let returned = match (lines.next()?, lines.next()?, lines.next()?) {
+        ("refused", ..) => Returned::Failed(Failure::Refused),
+        ("timeout", ..) => Returned::Failed(Failure::TimedOut),
+        (status, location, cache_control) => Returned::head(status.parse().ok()?, location, cache_control),
+    };
+    Some(gateway.returned(&ticket, &returned, millis))
+}
+
 /// Counters in the form in which the metrics object takes them.
 fn counts(gateway: &mut Gateway) -> String {
     let counters = gateway.take_counts().into_iter().map(|count| {
@@ -103,7 +132,33 @@ fn counts(gateway: &mut Gateway) -> String {
         });
         json!(["headgate_requests_total", labels, count.requests])
     });
-    counters.collect::<Json>().to_string()
+    let mut counters: Vec<Json> = counters.collect();
+    routed(gateway, &mut counters);
+    Json::from(counters).to_string()
+}
+
+/// Routed traffic as counters; classes of latency are cumulative, as Prometheus has histograms.
+fn routed(gateway: &mut Gateway, counters: &mut Vec<Json>) {
+    let (requests, latencies) = gateway.traffic.take();
+    for Requests { of: [environment, route, variant], class, exposed, count } in requests {
+        let labels = json!({ "environment": environment, "route": route, "variant": variant, "class": class,
+            "exposed": exposed.to_string() });
+        counters.push(json!(["headgate_routed_total", labels, count]));
+    }
+    for latency in latencies {
+        let [environment, route, variant] = &latency.of;
+        let labels = json!({ "environment": environment, "route": route, "variant": variant });
+        let mut sum = 0;
+        let bounds = LATENCIES.map(|bound| bound.to_string()).into_iter().chain(["+Inf".to_owned()]);
+        for (bound, count) in bounds.zip(latency.classes) {
+            sum += count;
+            let mut labels = labels.clone();
+            labels["le"] = bound.into();
+            counters.push(json!(["headgate_target_milliseconds_bucket", labels, sum]));
+        }
+        counters.push(json!(["headgate_target_milliseconds_count", labels, sum]));
+        counters.push(json!(["headgate_target_milliseconds_sum", labels, latency.sum]));
+    }
 }
 
 /// What this isolate holds, as conditions of `/health`.
@@ -122,6 +177,7 @@ fn status(gateway: &Gateway, now: Instant) -> String {
 
 /// Bytes that a path's body may have.
 fn body_limit(target: &str) -> usize {
+    let target = target.strip_prefix("/.headgate").unwrap_or(target);
     if ["/ofrep/", "/v1/update", "/v1/startup"].iter().any(|start| target.starts_with(start)) {
         limits::CONTEXT_BYTES
     } else if target.starts_with("/v1/events") {

@@ -15,6 +15,9 @@ unsafe extern "C" {
     /// Writes 16 random bytes to `start`.
     #[link_name = "random"]
     fn host_random(start: *mut u8);
+    /// Looks up a header of the request; says how long it is, or less than 0 when there is none.
+    #[link_name = "header"]
+    fn host_header(name: *const u8, length: usize) -> isize;
     /// Copies the last answer to `start`.
     #[link_name = "take"]
     fn host_take(start: *mut u8);
@@ -34,6 +37,13 @@ pub(super) fn place(which: usize) -> Option<String> {
     // SAFETY: passes a number.
     let length = unsafe { host_place(u32::try_from(which).ok()?) };
     (length > 0).then(|| take(length))
+}
+
+/// A header of the request that is being answered.
+pub(super) fn header(name: &str) -> Option<String> {
+    // SAFETY: the shell reads `name` before it returns.
+    let length = unsafe { host_header(name.as_ptr(), name.len()) };
+    usize::try_from(length).ok().map(take)
 }
 
 /// 128 random bits.

@@ -9,6 +9,7 @@ mod faults;
 mod host;
 
 use crate::gateway::{Call, Gateway, Place, Rate, Read, Step, Streams, Waited};
+use crate::route::target::without_port;
 use crate::time::Instant;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -39,6 +40,10 @@ struct Frame {
     etag: [u32; 2],
     /// The environment to read for.
     environment: Span,
+    /// Headers beside the head.
+    own: Span,
+    /// Whether the request's host is to be looked up again, behind the answer.
+    host_due: u32,
 }
 
 #[repr(C)]
@@ -65,6 +70,8 @@ mod kind {
     pub(super) const QUEUE: u32 = 3;
     pub(super) const PASS: u32 = 4;
     pub(super) const STREAM: u32 = 5;
+    pub(super) const FETCH: u32 = 6;
+    pub(super) const TRAVEL: u32 = 7;
 }
 
 impl Frame {
@@ -80,6 +87,8 @@ impl Frame {
         has_etag: 0,
         etag: [0; 2],
         environment: Span::EMPTY,
+        own: Span::EMPTY,
+        host_due: 0,
     };
 
     #[allow(clippy::cast_possible_truncation, reason = "both halves are taken")]
@@ -106,6 +115,10 @@ impl Place for Edge {
 
     fn random(&self) -> u128 {
         host::random()
+    }
+
+    fn header(&self, name: &str) -> Option<String> {
+        host::header(name)
     }
 }
 
@@ -143,11 +156,6 @@ fn line<'t>(rest: &mut &'t str) -> &'t str {
     line
 }
 
-fn without_port(host: &str) -> &str {
-    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name)
-}
-
 /// Answers a request of the data plane. The input holds, each on its line: method, target, scheme
 /// with host and port, authorization, if-none-match, origin, cookie; then the body, whose `size` is what was
 /// declared or read. `waited` says what was waited for (1 the pointer, 2 the snapshot, 4 the queue,
@@ -163,7 +171,7 @@ pub extern "C" fn hg_answer(length: usize, now: f64, waited: u32, size: f64, rat
         let mut rest: &str = &text;
         let mut next = || line(&mut rest);
         let (method, target, base, authorization) = (next(), next(), next(), next());
-        let host = without_port(base.split_once("://").map_or(base, |(_, host)| host));
+        let authority = base.split_once("://").map_or(base, |(_, authority)| authority);
         let (if_none_match, origin, cookie) = (next(), next(), next());
         let queue_failed = waited & 4 != 0;
         let streams = match (waited & 32 != 0, waited & 64 != 0) {
@@ -182,7 +190,8 @@ pub extern "C" fn hg_answer(length: usize, now: f64, waited: u32, size: f64, rat
             method,
             target,
             base,
-            host,
+            authority,
+            host: without_port(authority),
             authorization,
             if_none_match,
             origin,
@@ -197,13 +206,34 @@ pub extern "C" fn hg_answer(length: usize, now: f64, waited: u32, size: f64, rat
         };
         #[cfg(feature = "faults")]
         faults::provoke(target);
-        answer(&call, Instant::from_millis(now as i64))
+        let now = Instant::from_millis(now as i64);
+        frame_of(GATEWAY.with_borrow_mut(|gateway| gateway.answer(&call, &Edge, now)))
     })
 }
 
-fn answer(call: &Call<'_>, now: Instant) -> *const u32 {
+/// Routes a request of a routed host, whose body is not read. The input holds, each on its line: method,
+/// target, host and port, `1` if it came by HTTPS, cookie; `waited` is as above.
+#[unsafe(no_mangle)]
+#[allow(clippy::cast_possible_truncation, reason = "milliseconds since 1970 have 41 bits")]
+pub extern "C" fn hg_travel(length: usize, now: f64, waited: u32) -> *const u32 {
+    INPUT.with_borrow(|input| {
+        let text = text_of(input.get(..length).unwrap_or_default());
+        let mut rest: &str = &text;
+        let mut next = || line(&mut rest);
+        let (method, target, authority, secure, cookie) = (next(), next(), next(), next(), next());
+        let waited = Waited { pointer: waited & 1 != 0, snapshot: waited & 2 != 0 };
+        let host = without_port(authority);
+        let call = Call { method, target, authority, host, cookie, waited, ..Call::default() };
+        #[cfg(feature = "faults")]
+        faults::provoke(target);
+        let now = Instant::from_millis(now as i64);
+        frame_of(GATEWAY.with_borrow_mut(|gateway| gateway.travel(&call, !secure.is_empty(), &Edge, now)))
+    })
+}
+
+/// Says in the frame what to do next.
+fn frame_of(step: Step) -> *const u32 {
     GATEWAY.with_borrow_mut(|gateway| {
-        let step = gateway.answer(call, &Edge, now);
         FRAME.with_borrow_mut(|frame| {
             ANSWER.with_borrow_mut(|kept| {
                 *frame = Frame::EMPTY;
@@ -233,11 +263,21 @@ fn answer(call: &Call<'_>, now: Instant) -> *const u32 {
                         frame.subject = Span::of(kept.as_bytes());
                         None
                     }
+                    Step::Fetch => {
+                        frame.kind = kind::FETCH;
+                        frame.subject = Span::of(gateway.output.message.as_bytes());
+                        gateway.take_background()
+                    }
                     Step::Pass => {
                         frame.kind = kind::PASS;
                         None
                     }
+                    Step::Travel => {
+                        frame.kind = kind::TRAVEL;
+                        None
+                    }
                 };
+                frame.host_due = u32::from(gateway.take_host_due());
                 if let Some((environment, read)) = read {
                     kept.push_str(&environment);
                     frame.read(kept, &read);
@@ -254,6 +294,7 @@ fn output(frame: &mut Frame, output: &crate::gateway::Output) {
     frame.status = u32::from(output.status);
     frame.head = output.head;
     frame.head_text = Span::of(output.head_text().as_bytes());
+    frame.own = Span::of(output.own_text().as_bytes());
     frame.body = Span::of(&output.body);
     if let Some(etag) = output.etag {
         frame.has_etag = 1;

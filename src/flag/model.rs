@@ -80,6 +80,17 @@ impl FlagSet {
         body.variants.get(usize::from(outcome.variant?)).map(|name| &**name)
     }
 
+    /// The name of the variant that the flag at a position serves while it is killed.
+    pub fn off_variant(&self, index: u32) -> Option<&str> {
+        let body = self.flags.get(index as usize)?.flag.body.as_ref().ok()?;
+        self.variant_name(index, body.outcomes.get(usize::from(body.killed))?)
+    }
+
+    /// The number by which kills name the flag at a position.
+    pub fn id(&self, index: u32) -> Option<u32> {
+        Some(self.flags.get(index as usize)?.flag.id)
+    }
+
     /// The flags that could not be compiled, with what is wrong.
     pub fn faults(&self) -> impl Iterator<Item = (&str, &str)> {
         self.flags.iter().filter_map(|entry| Some((&*entry.flag.key, entry.fault()?)))

@@ -34,6 +34,16 @@ impl About {
         let tags = fields.optional("tags").map(|node| Lines::TAGS.read(node, &at.member("tags"), problems));
         Self { description, owner, tags: tags.unwrap_or_default() }
     }
+
+    /// Writes them; those that are empty are left out.
+    pub fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        for (name, text) in [("description", &self.description), ("owner", &self.owner)] {
+            if !text.is_empty() {
+                map.serialize_entry(name, text)?;
+            }
+        }
+        if self.tags.is_empty() { Ok(()) } else { map.serialize_entry("tags", &self.tags) }
+    }
 }
 
 /// How long a flag is meant to live, and why.
@@ -400,16 +410,7 @@ impl Serialize for FlagDocument {
     /// people look for.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        let about = &self.about;
-        if !about.description.is_empty() {
-            map.serialize_entry("description", &about.description)?;
-        }
-        if !about.owner.is_empty() {
-            map.serialize_entry("owner", &about.owner)?;
-        }
-        if !about.tags.is_empty() {
-            map.serialize_entry("tags", &about.tags)?;
-        }
+        self.about.write(&mut map)?;
         if self.kind != FlagKind::default() {
             map.serialize_entry("kind", self.kind.word())?;
         }

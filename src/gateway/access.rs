@@ -93,7 +93,9 @@ impl Output {
     /// The headers that every answer carries.
     pub(super) fn security_headers(&mut self) {
         for (name, value) in SECURITY_HEADERS {
-            self.header(name, value);
+            if !(self.is_product_s && name == "strict-transport-security") {
+                self.header(name, value);
+            }
         }
     }
 

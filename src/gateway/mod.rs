@@ -3,24 +3,28 @@
 
 mod access;
 mod asked;
+mod beacon;
 mod context;
 mod environments;
 mod event;
+mod host;
+mod imprint;
 mod ofrep;
 mod output;
 mod route;
-mod site;
 mod startup;
 mod stream;
+mod traffic;
 mod update;
 
 pub use environments::{Declined, Environments, Freshness, Held, Read, Waited};
+pub use host::{Holder, Site};
 pub use output::Output;
+pub use traffic::{LATENCIES, Latency, Requests, Traffic};
 
 use crate::flag::Scratch;
 use crate::http::{Fault, Refusal};
 use crate::time::Instant;
-use std::collections::HashMap;
 
 /// One request, as far as the data plane looks at it. Absent headers are empty.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,6 +35,8 @@ pub struct Call<'a> {
     pub target: &'a str,
     /// Scheme, host and port: `https://gate.example`.
     pub base: &'a str,
+    /// The host, with its port where there is one.
+    pub authority: &'a str,
     /// The hostname, without port.
     pub host: &'a str,
     /// `Authorization`
@@ -105,6 +111,10 @@ pub trait Place {
     fn name(&self, which: usize) -> Option<String>;
     /// 128 random bits, for a unit that has no id yet.
     fn random(&self) -> u128;
+    /// A request header by its name in lower case, beyond those of a [`Call`].
+    fn header(&self, _name: &str) -> Option<String> {
+        None
+    }
 }
 
 /// What the shell does next.
@@ -121,6 +131,10 @@ pub enum Step {
     /// Answer with a stream; the message holds, each on its line, the environment, the `id` of the
     /// event that the client knows, and the token's.
     Stream,
+    /// Fetch what the plan in the [`Output`] says, and hand in what comes of it.
+    Fetch,
+    /// The host is routed: ask again by [`Gateway::travel`], the body unread.
+    Travel,
     /// Not a request of the data plane.
     Pass,
 }
@@ -132,7 +146,10 @@ pub struct Gateway {
     pub environments: Environments,
     /// The last answer.
     pub output: Output,
-    hosts: HashMap<Box<str>, Host>,
+    /// What routed traffic came to.
+    pub traffic: Traffic,
+    sites: host::Sites,
+    host_due: bool,
     tokens: access::Known,
     scratch: Scratch,
     digests: Vec<u8>,
@@ -148,18 +165,6 @@ enum Unready {
     Away,
 }
 
-/// What is known of a hostname.
-#[derive(Clone, Debug)]
-struct Host {
-    environment: Option<Box<str>>,
-    until: i64,
-}
-
-/// How long a hostname's owner is remembered, milliseconds; KV remembers it for 30 s anyway.
-const HOST_MEMORY: i64 = 30_000;
-/// Hostnames remembered at most.
-const HOSTS: usize = 1_000;
-
 impl Gateway {
     /// What to read behind the last answer, whatever it was, and for which environment.
     pub fn take_background(&mut self) -> Option<(Box<str>, Read)> {
@@ -174,7 +179,7 @@ impl Gateway {
 
     /// The same for one of several environments, with what was waited for of it.
     fn readied(&mut self, environment: &str, call: &Call<'_>, waited: Waited, now: Instant) -> Result<bool, Unready> {
-        let freshness = match site::told(call) {
+        let freshness = match imprint::told(call) {
             Some(told) => self.environments.reaching(environment, told, now, waited),
             None => self.environments.freshness(environment, now, waited),
         };
@@ -189,28 +194,53 @@ impl Gateway {
         }
     }
 
+    /// Whether the last request's host is to be looked up again, behind the answer.
+    pub fn take_host_due(&mut self) -> bool {
+        std::mem::take(&mut self.host_due)
+    }
+
+    /// Forgets the request before.
+    fn begin(&mut self) {
+        self.background = None;
+        self.host_due = false;
+        self.output.is_product_s = false;
+    }
+
     /// Answers a request, or says what is missing.
     pub fn answer(&mut self, call: &Call<'_>, place: &dyn Place, now: Instant) -> Step {
-        self.background = None;
-        let host = self.hosts.get(call.host).filter(|host| now.millis() < host.until);
-        if let Some(Host { environment: Some(environment), .. }) = host {
-            let environment = environment.clone();
-            return self.routed(call, &environment, place, now);
+        self.begin();
+        match self.site(call.host, now) {
+            None => Step::Host(call.host.into()),
+            Some(Site::Own) => self.data(call, place, now).unwrap_or_else(|| self.pass(call)),
+            Some(Site::Routed(environment)) if call.target.starts_with(route::OWN_PREFIX) => {
+                self.below(call, &environment, place, now)
+            }
+            Some(Site::Routed(_)) => Step::Travel,
+            Some(Site::Unknown) => {
+                self.problem(call, "", &Refusal::new(Fault::NotFound, "nothing is routed for this host"))
+            }
+            // The host may be a product's; the API stands behind its tokens.
+            Some(Site::Unsure) if !self.has_named_hosts() && is_of_api(call.path()) => {
+                self.data(call, place, now).unwrap_or_else(|| self.pass(call))
+            }
+            Some(Site::Unsure) => {
+                let refusal =
+                    Refusal::new(Fault::Unavailable, "it cannot be found out at the moment whose host this is");
+                self.problem(call, "", &refusal.with("retry-after", "2"))
+            }
         }
-        let known = host.is_some();
-        let step = match call.path() {
+    }
+
+    /// Answers a request of the data plane; none for everything else.
+    fn data(&mut self, call: &Call<'_>, place: &dyn Place, now: Instant) -> Option<Step> {
+        Some(match call.path() {
             "/ofrep/v1/evaluate/flags" => self.ofrep(call, None, place, now),
             "/v1/events" => self.events(call, now),
             "/v1/update" => self.update(call, place, now),
             "/v1/startup" => self.startup(call, place, now),
             "/v1/stream" => self.stream(call, now),
-            path => match path.strip_prefix("/ofrep/v1/evaluate/flags/") {
-                Some(key) => self.ofrep(call, Some(key), place, now),
-                None if known => return self.pass(call),
-                None => return Step::Host(call.host.into()),
-            },
-        };
-        if step == Step::Pass && !known { Step::Host(call.host.into()) } else { step }
+            path => self.ofrep(call, Some(path.strip_prefix("/ofrep/v1/evaluate/flags/")?), place, now),
+        })
     }
 
     /// Hands a request on to the control plane, unless its token has asked too often.
@@ -221,15 +251,6 @@ impl Gateway {
         Step::Pass
     }
 
-    /// Takes note of which environment routes a hostname; none means that it is the gateway's own.
-    pub fn accept_host(&mut self, host: &str, environment: Option<&str>, now: Instant) {
-        if self.hosts.len() >= HOSTS {
-            self.hosts.clear();
-        }
-        let environment = environment.map(Into::into);
-        self.hosts.insert(host.into(), Host { environment, until: now.millis() + HOST_MEMORY });
-    }
-
     /// Requests answered since the last call.
     pub fn take_counts(&mut self) -> Vec<Count> {
         std::mem::take(&mut self.counts)
@@ -238,6 +259,10 @@ impl Gateway {
     /// Whether there is anything to take.
     pub fn has_counts(&self) -> bool {
         !self.counts.is_empty()
+    }
+
+    fn has_named_hosts(&self) -> bool {
+        self.sites.named
     }
 
     /// Counts the present answer.
@@ -254,6 +279,12 @@ impl Gateway {
             None => self.counts.push(Count { environment: environment.into(), endpoint, status, requests: 1 }),
         }
     }
+}
+
+/// Whether a path is the API's on the gateway's own hosts.
+fn is_of_api(path: &str) -> bool {
+    let below = ["/ofrep/", "/v1/", "/health/"];
+    below.iter().any(|start| path.starts_with(start)) || matches!(path, "/health" | "/metrics" | "/openapi.json")
 }
 
 /// Requests answered alike.

@@ -3,7 +3,7 @@
 
 use super::access::{self, Origin};
 use super::context::{Setting, with_context};
-use super::site::Site;
+use super::imprint::Imprint;
 use super::{Call, Gateway, Held, Output, Place, RATE_WINDOW, Rate, Step, Unready};
 use crate::flag::{Context, Kills, Outcome, Reason, Scratch};
 use crate::json::{Node, parse};
@@ -26,6 +26,8 @@ struct Refused {
 const UNAUTHORIZED: Refused =
     Refused { status: 401, code: "GENERAL", detail: "a valid client or server token of this environment is needed" };
 const FOREIGN_ORIGIN: Refused = Refused { status: 403, code: "GENERAL", detail: "this origin is not allowed" };
+const FOREIGN_HOST: Refused =
+    Refused { status: 403, code: "GENERAL", detail: "the token is not of the environment of this host" };
 const UNAVAILABLE: Refused =
     Refused { status: 503, code: "GENERAL", detail: "the configuration cannot be read at the moment" };
 const TOO_MANY: Refused = Refused { status: 429, code: "GENERAL", detail: "too many requests with this token" };
@@ -69,7 +71,7 @@ impl Gateway {
         };
         let evaluated = evaluate(
             call,
-            &Request { site: Site { base: call.base, environment, held, snapshot, token, now }, place, key },
+            &Request { imprint: Imprint { base: call.base, environment, held, snapshot, token, now }, place, key },
             &mut Buffers { output, scratch, digests },
         );
         match evaluated {
@@ -107,12 +109,22 @@ impl Gateway {
     }
 }
 
+impl Gateway {
+    /// Refuses a token whose environment is not that of the host.
+    pub(super) fn foreign(&mut self, call: &Call<'_>, refusal: &crate::http::Refusal) -> Step {
+        match call.path().strip_prefix("/ofrep/v1/evaluate/flags") {
+            Some(key) => self.refuse(call, "", key.strip_prefix('/'), FOREIGN_HOST),
+            None => self.problem(call, "", refusal),
+        }
+    }
+}
+
 fn endpoint(key: Option<&str>) -> &'static str {
     if key.is_some() { "ofrep_flag" } else { "ofrep_flags" }
 }
 
 struct Request<'a> {
-    site: Site<'a>,
+    imprint: Imprint<'a>,
     place: &'a dyn Place,
     key: Option<&'a str>,
 }
@@ -124,7 +136,7 @@ struct Buffers<'a> {
 }
 
 fn evaluate(call: &Call<'_>, request: &Request<'_>, buffers: &mut Buffers<'_>) -> Result<(), Refused> {
-    let Request { site: Site { snapshot, now, .. }, place, key } = *request;
+    let Request { imprint: Imprint { snapshot, now, .. }, place, key } = *request;
     let origin = access::origin(call.origin, call.host, &snapshot.origins);
     if origin == Origin::Refused {
         return Err(FOREIGN_ORIGIN);
@@ -137,7 +149,7 @@ fn evaluate(call: &Call<'_>, request: &Request<'_>, buffers: &mut Buffers<'_>) -
     }
     let node = read_body(call.body)?;
     let members = read_context(&node)?;
-    let kind = request.site.token.kind;
+    let kind = request.imprint.token.kind;
     with_context(&Setting { snapshot, kind, place, now }, members, |context| {
         if let Some(key) = key {
             return single(call, request, key, context, buffers);
@@ -192,7 +204,7 @@ fn single(
     context: &Context<'_>,
     buffers: &mut Buffers<'_>,
 ) -> Result<(), Refused> {
-    let Site { snapshot, held, token, now, .. } = request.site;
+    let Imprint { snapshot, held, token, now, .. } = request.imprint;
     let flags = &snapshot.flags;
     let visible = |index: &u32| token.kind == TokenKind::Server || flags.is_client_visible(*index);
     let index = flags.find(key).filter(visible).ok_or(BAD_KEY)?;
@@ -210,9 +222,9 @@ fn single(
 
 fn bulk(call: &Call<'_>, request: &Request<'_>, context: &Context<'_>, buffers: &mut Buffers<'_>) {
     let Buffers { output, scratch, digests } = buffers;
-    let Site { snapshot, held, token, now, .. } = request.site;
+    let Imprint { snapshot, held, token, now, .. } = request.imprint;
     let outcomes = collect(snapshot, token.kind == TokenKind::Client, context, held.kills(), scratch, digests);
-    request.site.digest_extras(digests);
+    request.imprint.digest_extras(digests);
     // The tag is known before the body is written: an unchanged answer needs none.
     let etag = xxh3_64(digests);
     if matches(call.if_none_match, etag) {
@@ -220,7 +232,7 @@ fn bulk(call: &Call<'_>, request: &Request<'_>, context: &Context<'_>, buffers: 
     } else {
         output.begin(200);
         write_flags(&mut output.body, &outcomes);
-        request.site.write_extras(&mut output.body);
+        request.imprint.write_extras(&mut output.body);
         output.body.push(b'}');
     }
     output.etag = Some(etag);

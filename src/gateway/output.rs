@@ -1,6 +1,7 @@
 //! What the shell gets back: a status, a head of headers that it has most likely seen before, an
 //! entity tag and a body.
 
+use crate::route::push_header;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use xxhash_rust::xxh3::xxh3_64;
@@ -18,8 +19,11 @@ pub struct Output {
     pub body: Vec<u8>,
     /// A message that must be in the queue before the answer is sent.
     pub message: String,
+    /// Whether the host is a product's: what holds for its whole site is not the gateway's to say.
+    pub(super) is_product_s: bool,
     heads: Heads,
-    text: String,
+    pub(super) text: String,
+    own: String,
 }
 
 /// Heads handed out so far: the same few come again and again.
@@ -40,6 +44,7 @@ impl Output {
         self.body.clear();
         self.message.clear();
         self.text.clear();
+        self.own.clear();
     }
 
     /// Adds a header line.
@@ -72,6 +77,17 @@ impl Output {
             heads.next += 1;
             heads.next
         });
+    }
+
+    /// Adds a header that hardly another answer has: it stays out of the head.
+    pub fn own_header(&mut self, name: &str, value: &str) {
+        debug_assert!(!value.contains(['\r', '\n']));
+        push_header(&mut self.own, name, value);
+    }
+
+    /// Names and values of the headers beside the head.
+    pub fn own_text(&self) -> &str {
+        &self.own
     }
 
     /// Names and values of the headers, each on a line of its own.

@@ -3,8 +3,8 @@
 use super::access::Claim;
 use super::asked::Asked;
 use super::context::{Setting, with_context};
+use super::imprint::Imprint;
 use super::ofrep::{collect, headers, matches, write_flags};
-use super::site::Site;
 use super::{Call, Gateway, Held, Place, Step, Unready};
 use crate::http::{Fault, Refusal};
 use crate::time::Instant;
@@ -92,15 +92,15 @@ impl Gateway {
         let held = environments.get(&claim.environment)?;
         let snapshot = held.snapshot()?;
         let entry = claim.entry(snapshot, now)?;
-        let site = Site { base: call.base, environment: &claim.environment, held, snapshot, token: entry, now };
+        let imprint = Imprint { base: call.base, environment: &claim.environment, held, snapshot, token: entry, now };
         let (client, kind) = (entry.kind == TokenKind::Client, entry.kind);
         let mut verdict = Vec::new();
         let outcomes = with_context(&Setting { snapshot, kind, place, now }, &asked.context, |context| {
             snapshot.gate(&asked.gate(), context, held.kills(), scratch).write(&mut verdict);
             collect(snapshot, client, context, held.kills(), scratch, digests)
         });
-        site.digest_extras(digests);
-        digests.extend_from_slice(&site.window().to_le_bytes());
+        imprint.digest_extras(digests);
+        digests.extend_from_slice(&imprint.window().to_le_bytes());
         digests.extend_from_slice(&snapshot.startup.digest.to_le_bytes());
         for part in [&verdict, asked.unit().unwrap_or_default().as_bytes(), token.unwrap_or_default().as_bytes()] {
             digests.extend_from_slice(&xxh3_64(part).to_le_bytes());
@@ -113,13 +113,13 @@ impl Gateway {
             output.begin(200);
             let body = &mut output.body;
             write_flags(body, &outcomes);
-            site.write_extras(body);
+            imprint.write_extras(body);
             body.extend_from_slice(br#","update":"#);
             body.extend_from_slice(&verdict);
             body.extend_from_slice(br#","settings":{"#);
             body.extend_from_slice(snapshot.startup.members.as_bytes());
             body.extend_from_slice(br#","streamUrl":""#);
-            site.write_stream_url(body);
+            imprint.write_stream_url(body);
             body.extend_from_slice(br#"","eventsUrl":""#);
             body.extend_from_slice(call.base.as_bytes());
             body.extend_from_slice(br#"/v1/events""#);

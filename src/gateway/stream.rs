@@ -1,7 +1,7 @@
 //! `GET /v1/stream`: who may listen to an environment's changes. The shell holds the stream itself.
 
 use super::access::{self, Origin};
-use super::site::{is_signed, told};
+use super::imprint::{is_signed, told};
 use super::{Call, Gateway, Held, RATE_WINDOW, Rate, Step, Streams, Unready, too_many};
 use crate::http::{Answer, Fault, Query, Refusal};
 use crate::id::check_scope_key;

@@ -62,6 +62,9 @@ fn hold(gateway: &mut Gateway, environment: &str, settings: &str, flags: &[(&str
     let pointer = Pointer { incarnation: 1, sequence: 1, version: 7, kill: false, killed: Vec::new() };
     gateway.environments.accept_pointer(environment, pointer, NOW).expect("taken");
     gateway.environments.accept_snapshot(environment, &text).expect("taken");
+    for own in ["", "gate.example"] {
+        gateway.accept_host(own, Holder::Nobody, NOW);
+    }
 }
 
 mod startup;
@@ -237,19 +240,49 @@ fn the_edge_says_where_a_request_comes_from_unless_the_context_does() {
     assert!(ask(&mut gateway, TokenKind::Server, BULK, r#"{"context":{"country":"US"}}"#).1.contains("DEFAULT"));
 }
 
+/// The value of a header of the answer.
+fn header(gateway: &Gateway, name: &str) -> Option<String> {
+    let lines: Vec<&str> = gateway.output.head_text().lines().chain(gateway.output.own_text().lines()).collect();
+    lines.chunks(2).find(|pair| pair[0] == name).map(|pair| pair[1].to_owned())
+}
+
+/// A gateway with a routed host, met.
+fn routed(flag: &str) -> Gateway {
+    let mut gateway = gateway("{}", &[("site", flag)]);
+    gateway.accept_host("shop.localhost", Holder::Environment("p/e"), NOW);
+    gateway
+}
+
+const VISIT: Call<'static> = Call {
+    base: "http://shop.localhost",
+    streams: Streams::Free,
+    waited_elsewhere: Waited { pointer: false, snapshot: false },
+    method: "GET",
+    target: "/cart?x=1",
+    authority: "shop.localhost:8787",
+    host: "shop.localhost",
+    authorization: "",
+    if_none_match: "",
+    origin: "",
+    cookie: "",
+    body: "",
+    size: 0,
+    waited: Waited { pointer: false, snapshot: false },
+    rate: Rate::Within,
+    queue_failed: false,
+};
+
 #[test]
 fn a_routed_host_redirects_by_flag_and_keeps_its_unit() {
     let flag = boolean(r#""default":{"share":50,"variants":{"on":100},"else":"off"}"#);
     let mut gateway = gateway("{}", &[("site", &flag)]);
-    let call = Call { method: "GET", target: "/cart?x=1", host: "shop.localhost", ..Call::default() };
-    assert_eq!(gateway.answer(&call, &Nowhere, NOW), Step::Host("shop.localhost".into()));
-    gateway.accept_host("shop.localhost", Some("p/e"), NOW);
+    assert_eq!(gateway.travel(&VISIT, false, &Nowhere, NOW), Step::Host("shop.localhost".into()));
+    gateway.accept_host("shop.localhost", Holder::Environment("p/e"), NOW);
     let mut visit = |cookie: &str, random| {
-        gateway.answer(&Call { cookie, ..call }, &Random(random), NOW);
+        assert_eq!(gateway.travel(&Call { cookie, ..VISIT }, false, &Random(random), NOW), Step::Reply);
         assert_eq!(gateway.output.status, 302);
-        let lines: Vec<String> = gateway.output.head_text().lines().map(str::to_owned).collect();
-        let header = |name: &str| lines.iter().position(|line| line == name).map(|at| lines[at + 1].clone());
-        (header("location").expect("a target"), header("set-cookie"))
+        assert_eq!(header(&gateway, "cache-control").as_deref(), Some("private, no-store"));
+        (header(&gateway, "location").expect("a target"), header(&gateway, "set-cookie"))
     };
     let (target, cookie) = visit("", 7);
     let cookie = cookie.expect("a new unit");
@@ -260,6 +293,85 @@ fn a_routed_host_redirects_by_flag_and_keeps_its_unit() {
     assert!(target.ends_with(".example/cart?x=1"), "{target}");
     let targets: std::collections::HashSet<_> = (0..50).map(|random| visit("hg_unit=forged\"", random).0).collect();
     assert_eq!(targets.len(), 2, "both arms are served");
+    let (requests, _) = gateway.traffic.take();
+    assert_eq!(requests.iter().map(|each| each.count).sum::<u64>(), 56);
+    assert!(requests.iter().all(|each| each.exposed && each.class == "redirect" && *each.of[1] == *"r"));
+}
+
+#[test]
+fn on_a_routed_host_only_its_own_part_is_the_gateway_s() {
+    let mut gateway = routed(&boolean(r#""client":true,"default":"on""#));
+    let authorization = format!("Bearer {}", token(TokenKind::Client));
+    let ask = |gateway: &mut Gateway, target: &str, authorization: &str| {
+        let call = Call { method: "POST", target, authorization, ..VISIT };
+        let step = gateway.answer(&call, &Nowhere, NOW);
+        (step.clone(), if step == Step::Reply { gateway.output.status } else { 0 })
+    };
+    for target in ["/", "/health", "/v1/projects", "/ofrep/v1/evaluate/flags", "/metrics", "/.headgates/"] {
+        assert_eq!(ask(&mut gateway, target, &authorization).0, Step::Travel, "{target}");
+    }
+    assert_eq!(ask(&mut gateway, "/.headgate/ofrep/v1/evaluate/flags", &authorization), (Step::Reply, 200));
+    assert!(!gateway.output.head_text().contains("strict-transport-security"), "the site is not ours to bind");
+    let other = token::mint(TokenKind::Client, Scope::Environment("q", "e"), &[9; 32]);
+    let other = format!("Bearer {other}");
+    for target in ["/.headgate/ofrep/v1/evaluate/flags", "/.headgate/v1/events"] {
+        assert_eq!(ask(&mut gateway, target, &other), (Step::Reply, 403), "{target}");
+    }
+    for target in ["/.headgate/v1/projects", "/.headgate/health", "/.headgate/"] {
+        assert_eq!(ask(&mut gateway, target, &authorization), (Step::Reply, 404), "{target}");
+    }
+    // And the other way round: what is ours does not travel.
+    let own = Call { target: "/.headgate/beacon.js", ..VISIT };
+    assert_eq!(gateway.travel(&own, false, &Nowhere, NOW), Step::Pass);
+}
+
+#[test]
+fn while_nobody_says_whose_host_it_is_only_the_api_answers() {
+    let mut gateway = gateway("{}", &[]);
+    gateway.accept_host("shop.localhost", Holder::Silence, NOW);
+    let mut ask = |target| (gateway.answer(&Call { target, ..VISIT }, &Nowhere, NOW), gateway.output.status);
+    assert_eq!(ask("/cart"), (Step::Reply, 503));
+    assert_eq!(ask("/health").0, Step::Pass);
+    assert_eq!(ask("/v1/update"), (Step::Reply, 401));
+    gateway.meet_host("gate.example", "gate.example");
+    let step = gateway.answer(&Call { target: "/health", ..VISIT }, &Nowhere, NOW);
+    assert_eq!((step, gateway.output.status), (Step::Reply, 503), "it is none of the named ones");
+    assert_eq!(header(&gateway, "retry-after").as_deref(), Some("2"));
+    gateway.accept_host("shop.localhost", Holder::Nobody, NOW);
+    gateway.answer(&Call { target: "/health", ..VISIT }, &Nowhere, NOW);
+    assert_eq!(gateway.output.status, 404);
+}
+
+#[test]
+fn a_beacon_measures_for_the_unit_that_the_browser_brings() {
+    let mut gateway = routed(&boolean(r#""default":"on""#));
+    let body = r#"{"path":"/cart","metrics":{"page_load_ms":812,"page_errors":1}}"#;
+    let beacon = Call {
+        method: "POST",
+        target: "/.headgate/beacon",
+        origin: "https://new.example",
+        cookie: "hg_unit=u1",
+        body,
+        size: body.len(),
+        ..VISIT
+    };
+    assert_eq!(gateway.answer(&beacon, &Nowhere, NOW), Step::Queue);
+    let message: serde_json::Value = serde_json::from_str(&gateway.output.message).expect("JSON");
+    assert_eq!(message["environment"], "p/e");
+    assert_eq!(message["events"][0]["unit"], "u1");
+    assert_eq!(message["events"][1]["value"], 1.0);
+    let mut status = |call: &Call<'_>| {
+        assert_eq!(gateway.answer(call, &Nowhere, NOW), Step::Reply);
+        gateway.output.status
+    };
+    assert_eq!(status(&Call { cookie: "", ..beacon }), 204, "nobody's report is nobody's measurement");
+    assert_eq!(status(&Call { origin: "https://evil.example", ..beacon }), 403);
+    assert_eq!(status(&Call { method: "GET", ..beacon }), 405);
+    assert_eq!(status(&Call { body: "{}", ..beacon }), 422);
+    assert_eq!(status(&Call { size: 9_999, ..beacon }), 413);
+    assert_eq!(status(&Call { rate: Rate::TokenExceeded, ..beacon }), 429);
+    assert_eq!(status(&Call { queue_failed: true, ..beacon }), 503);
+    assert_eq!(status(&Call { method: "GET", target: "/.headgate/beacon.js", ..beacon }), 200);
 }
 
 fn update(gateway: &mut Gateway, call: Call<'_>) -> (u16, serde_json::Value) {

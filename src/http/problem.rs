@@ -54,6 +54,8 @@ faults! {
     UnknownRevision, 404, "unknown-revision", "There is no such revision or version";
     /// The path exists, the method does not.
     MethodNotAllowed, 405, "method-not-allowed", "The method is not allowed here";
+    /// Another environment routes the hostname.
+    HostTaken, 409, "hostname-taken", "Another environment routes this hostname";
     /// Others need what would go away.
     InUse, 409, "in-use", "Others still refer to it";
     /// The pointer that carries kills is full.
@@ -80,8 +82,14 @@ faults! {
     TooMany, 429, "too-many-requests", "Too many requests";
     /// Our own fault.
     Internal, 500, "internal", "Something went wrong here";
+    /// A route's target cannot be reached.
+    BadGateway, 502, "bad-gateway", "The target cannot be reached";
     /// Something we need does not answer.
     Unavailable, 503, "unavailable", "A dependency does not answer";
+    /// A route's target does not answer in time.
+    GatewayTimeout, 504, "gateway-timeout", "The target does not answer in time";
+    /// A request goes round in a circle.
+    Loop, 508, "loop-detected", "The request goes round in a circle";
 }
 
 impl Fault {

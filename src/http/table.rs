@@ -203,6 +203,9 @@ operations! {
     Explain: Post env!("/explain"), Environment(Viewer), Required("ExplainRequest"), [], 200 "Explanation", "Trace one evaluation rule by rule, now or at an earlier version";
     KillFlag: Post env!("/flags/{key}/kill"), Environment(Editor), Optional("ReasonRequest"), [], 200 "KillState", "Kill a flag: it serves its off variant within seconds";
     UnkillFlag: Post env!("/flags/{key}/unkill"), Environment(Editor), Optional("ReasonRequest"), [], 200 "KillState", "Lift a flag's kill";
+    KillRoute: Post env!("/routes/{key}/kill"), Environment(Editor), Optional("ReasonRequest"), [], 200 "KillState", "Kill a route: everybody gets its stable target within seconds";
+    UnkillRoute: Post env!("/routes/{key}/unkill"), Environment(Editor), Optional("ReasonRequest"), [], 200 "KillState", "Lift a route's kill";
+    CreateLink: Post env!("/routes/{key}/link"), Environment(Editor), Required("LinkRequest"), [], 201 "Link", "Make a tester's link to one of a route's variants, at 0 % too";
     PatchFlag: Patch env!("/flags/{key}"), Environment(Editor), Required("FlagPatch"), [], 200 "Flag", "Switch a flag on or off, or change shares";
     PatchChannel: Patch env!("/channels/{key}"), Environment(Editor), Required("ChannelPatch"), [], 200 "Channel", "Change parts of a channel (JSON merge patch): null removes, what is left out stays";
     GetRelease: Get env!("/channels/{key}/releases/{release}"), Environment(Viewer), None, [], 200 "Release", "Read one release of a channel; its entity tag is the channel's";

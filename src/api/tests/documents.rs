@@ -60,16 +60,23 @@ fn what_was_exported_comes_back_the_same() {
     let world = World::populated();
     world.owner("POST", "/v1/import", DOCUMENT).expect(200);
     let export = world.owner("GET", &swapjoy("production/export"), "").expect(200);
+    // A hostname is one environment's alone.
+    let [here, there] = ["swapjoy", "copy"].map(|name| format!(r#""host":"{name}.example""#));
     let body = export.reply.body.replace(r#""production":"#, r#""copy":"#);
-    world.owner("POST", "/v1/import", &body).expect(200);
+    let refused = world.owner("POST", "/v1/import", &body).expect(409);
+    assert_eq!(refused.json["problems"][0]["pointer"], "/environments/copy/routes/web/host");
+    world.owner("GET", &swapjoy("copy"), "").expect(404);
+    world.owner("POST", "/v1/import", &body.replace(&here, &there)).expect(200);
     let copy = world.owner("GET", &swapjoy("copy/export"), "").expect(200);
-    assert_eq!(copy.reply.body.replace(r#""copy":"#, r#""production":"#), export.reply.body);
+    assert_eq!(copy.reply.body.replace(r#""copy":"#, r#""production":"#).replace(&there, &here), export.reply.body);
     let difference = world.owner("GET", &swapjoy("production/compare?with=copy"), "").expect(200);
-    assert_eq!(difference.json["changes"], json!([]));
+    assert_eq!(difference.json["changes"].as_array().map(Vec::len), Some(1));
+    assert!(difference.reply.body.contains("/routes/web/host"), "{}", difference.reply.body);
     // One environment alone is taken for the one that it is sent to.
-    world.owner("POST", &at("/import"), &export.reply.body).expect(200);
-    let here = world.owner("GET", &at("/export"), "").reply.body;
-    assert_eq!(here.replace("pairity", "swapjoy"), export.reply.body);
+    let free = r#""host":"free.example""#;
+    world.owner("POST", &at("/import"), &export.reply.body.replace(&here, free)).expect(200);
+    let export_here = world.owner("GET", &at("/export"), "").reply.body;
+    assert_eq!(export_here.replace("pairity", "swapjoy").replace(free, &here), export.reply.body);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use super::super::document::Sort;
 use super::super::tokens::{self, Mint, NewToken, RotateRequest, TokenInfo, TokenRequest};
 use super::super::{Author, Caller, Output, Paged, Principal, unauthenticated};
 use super::store::Store;
-use super::{channels, context_keys, entities, export, history, import, kill, publish, snapshot, versions};
-use crate::http::{self, Access, Answer, Fault, Operation, Query, Refusal, Reply, Request, Route};
+use super::{channels, context_keys, entities, export, history, import, kill, link, publish, snapshot, versions};
+use crate::http::{self, Access, Answer, Fault, Kind, Operation, Query, Refusal, Reply, Request, Route};
 use crate::id::EnvironmentId;
 use crate::json::{At, Fields, Node, Problems, integer, parse, text};
 use crate::limits;
@@ -94,8 +94,11 @@ impl Call<'_, '_> {
             O::GetRevision => read(history::revision(store, sort, key, route.number)?),
             O::DiffRevisions => read(history::diff(store, sort, key, query)?),
             O::Revert => history::revert(store, sort, key, request, &self.principal),
-            O::KillFlag => kill::flag(store, route, &self.verb()?, true),
-            O::UnkillFlag => kill::flag(store, route, &self.verb()?, false),
+            O::KillFlag => kill::one(store, Kind::Flag, route, &self.verb()?, true),
+            O::UnkillFlag => kill::one(store, Kind::Flag, route, &self.verb()?, false),
+            O::KillRoute => kill::one(store, Kind::Route, route, &self.verb()?, true),
+            O::UnkillRoute => kill::one(store, Kind::Route, route, &self.verb()?, false),
+            O::CreateLink => link::create(store, key, request, &self.principal),
             O::KillEnvironment => kill::environment(store, &self.verb()?, true),
             O::UnkillEnvironment => kill::environment(store, &self.verb()?, false),
             O::ListVersions => read(versions::list(store, query)?),
@@ -236,6 +239,7 @@ struct State {
     sequence: i64,
     killed: bool,
     killed_flags: Vec<String>,
+    killed_routes: Vec<String>,
     counts: BTreeMap<String, i64>,
     bytes: i64,
     created_at: String,
@@ -247,6 +251,9 @@ pub(super) fn state(store: &Store<'_>) -> Answer<Reply> {
     let meta = store.live()?;
     let (project, environment) = meta.environment.split_once('/').unwrap_or_default();
     let killed = store.sql.rows("SELECT key FROM kill WHERE lifted_at IS NULL ORDER BY key", &[])?;
+    let killed: Vec<String> = killed.iter().map(|row| row.text(0)).collect::<Result<_, _>>()?;
+    let (killed_routes, killed_flags): (Vec<_>, Vec<_>) =
+        killed.into_iter().partition(|name| name.starts_with("routes/"));
     let mut counts: BTreeMap<String, i64> = http::Kind::ALL.iter().map(|kind| (kind.plural().to_owned(), 0)).collect();
     for row in store.sql.rows("SELECT kind, count(*) FROM entity WHERE kind <> 'settings' GROUP BY kind", &[])? {
         counts.insert(format!("{}s", row.text(0)?), row.integer(1)?);
@@ -259,7 +266,12 @@ pub(super) fn state(store: &Store<'_>) -> Answer<Reply> {
         version: meta.version,
         sequence: meta.sequence,
         killed: meta.killed,
-        killed_flags: killed.iter().map(|row| row.text(0)).collect::<Result<_, _>>()?,
+        killed_flags,
+        killed_routes: killed_routes
+            .iter()
+            .filter_map(|name| name.strip_prefix("routes/"))
+            .map(str::to_owned)
+            .collect(),
         counts,
         bytes: meta.bytes,
         created_at: Instant::from_millis(created_at).to_string(),

@@ -4,6 +4,7 @@
 use super::super::document::{Document, Sort};
 use super::super::reference::{Reference, Target};
 use super::graph::Graph;
+use super::hosts;
 use super::store::Store;
 use super::write::Written;
 use crate::flag::FlagDocument;
@@ -26,6 +27,7 @@ pub(super) fn all(store: &Store<'_>, written: &[Written]) -> Answer<()> {
     if !check.problems.is_empty() {
         return Err(Refusal::listing(Fault::Invalid, bounded(check.problems)));
     }
+    hosts::check(store, written)?;
     graphs(store, written)
 }
 

@@ -3,6 +3,7 @@
 use super::super::document::{Document, Sort};
 use super::super::{Author, Output, Paged, raw};
 use super::channels;
+use super::kill;
 use super::patch;
 use super::publish;
 use super::store::{Meta, Store, Stored, etag};
@@ -22,8 +23,9 @@ pub(super) fn respond(store: &Store<'_>, meta: &Meta, sort: Sort, key: &str, sto
         .with("etag", etag(meta, stored.revision))
         .with("last-modified", date(stored.at))
         .with("headgate-version", meta.version.to_string());
-    if sort == Sort::Of(Kind::Flag) {
-        reply = reply.with("headgate-killed", store.kill_of(key)?.is_some().to_string());
+    if kill::can_kill(sort) {
+        let killed = store.kill_of(&kill::name(sort, key))?.is_some();
+        reply = reply.with("headgate-killed", killed.to_string());
     }
     Ok(reply)
 }
@@ -204,7 +206,8 @@ fn filters(kind: Kind, query: &Query) -> Answer<(String, Vec<Cell>)> {
     }
     if let Some(killed) = query.boolean("killed")? {
         let not = if killed { "" } else { "NOT " };
-        clauses.push(format!("key {not}IN (SELECT key FROM kill WHERE lifted_at IS NULL)"));
+        let prefix = kill::name(Sort::Of(kind), "");
+        clauses.push(format!("'{prefix}' || key {not}IN (SELECT key FROM kill WHERE lifted_at IS NULL)"));
     }
     Ok((clauses.join(" AND "), params))
 }
@@ -225,7 +228,9 @@ pub(super) fn list(store: &Store<'_>, kind: Kind, query: &Query) -> Answer<Reply
         if bytes > PAGE_BYTES && !items.is_empty() {
             limit = limit.min(items.len());
         }
-        let killed = if kind == Kind::Flag { Some(store.kill_of(&key)?.is_some()) } else { None };
+        let sort = Sort::Of(kind);
+        let name = Some(kill::name(sort, &key)).filter(|_| kill::can_kill(sort));
+        let killed = name.map(|name| store.kill_of(&name)).transpose()?.map(|id| id.is_some());
         items.push(Item {
             key,
             revision: stored.revision,

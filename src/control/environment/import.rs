@@ -67,6 +67,7 @@ pub(super) fn request(store: &Store<'_>, request: &Request, query: &Query, princ
         keep_salts: false,
         dry_run: query.boolean("dryRun")?.unwrap_or(false),
         action: "import".to_owned(),
+        granted: Vec::new(),
     };
     let author = Author::new(principal, request, None)?;
     bring(store, &author, &import, raw)

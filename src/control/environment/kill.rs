@@ -42,18 +42,28 @@ fn note(store: &Store<'_>, author: &Author, entity: &str, killed: bool) -> Answe
     store.audit(author, &Entry { action, entity, version: None, before: Some(before), after: Some(after) })
 }
 
-/// Kills or un-kills a flag; repeating it changes nothing.
-pub(super) fn flag(store: &Store<'_>, route: &Route, author: &Author, kill: bool) -> Answer<Output> {
-    let sort = Sort::Of(Kind::Flag);
-    let entity = sort.name(&route.key);
-    let (stored, known) = (store.find(sort, &route.key)?, store.kill_of(&route.key)?);
+/// Whether a document can be killed by itself.
+pub(super) fn can_kill(sort: Sort) -> bool {
+    matches!(sort, Sort::Of(Kind::Flag | Kind::Route))
+}
+
+/// The name of a document's kill: a flag's key, which holds no `/`, or `routes/` and the route's.
+pub(super) fn name(sort: Sort, key: &str) -> String {
+    if sort == Sort::Of(Kind::Flag) { key.to_owned() } else { sort.name(key) }
+}
+
+/// Kills or un-kills a flag or route; repeating it changes nothing.
+pub(super) fn one(store: &Store<'_>, kind: Kind, route: &Route, author: &Author, kill: bool) -> Answer<Output> {
+    let sort = Sort::Of(kind);
+    let (entity, name) = (sort.name(&route.key), name(sort, &route.key));
+    let (stored, known) = (store.find(sort, &route.key)?, store.kill_of(&name)?);
     let changed = known.is_some() != kill;
     // The kill of a flag that is gone can still be lifted.
     if stored.is_none() && (kill || known.is_none()) {
-        return Err(Refusal::new(Fault::UnknownEntity, format!("there is no flag `{}`", route.key)));
+        return Err(Refusal::new(Fault::UnknownEntity, format!("there is no {} `{}`", kind.singular(), route.key)));
     }
     if let (true, true, Some(stored)) = (changed, kill, stored) {
-        insert(store, &route.key, stored.id, author)?;
+        insert(store, &name, stored.id, author)?;
         let meta = store.live()?;
         if publish::pointer_text(store, &Meta { sequence: meta.sequence + 1, ..meta })?.len() > limits::POINTER_BYTES {
             let detail =
@@ -61,7 +71,7 @@ pub(super) fn flag(store: &Store<'_>, route: &Route, author: &Author, kill: bool
             return Err(Refusal::new(Fault::KillDoesNotFit, detail));
         }
     } else if changed {
-        store.sql.run("DELETE FROM kill WHERE key = ?", &[(&route.key).into()])?;
+        store.sql.run("DELETE FROM kill WHERE key = ?", &[name.into()])?;
     }
     if changed {
         note(store, author, &entity, kill)?;
@@ -95,12 +105,12 @@ pub(super) fn restore(store: &Store<'_>, author: &Author, environment: bool, ids
         note(store, author, "environment", true)?;
     }
     for id in ids {
-        let query = "SELECT key FROM entity WHERE kind = 'flag' AND id = ?1
+        let query = "SELECT key, kind FROM entity WHERE id > 0 AND id = ?1
                      AND NOT EXISTS (SELECT 1 FROM kill WHERE id = ?1 AND lifted_at IS NULL)";
         let Some(row) = store.sql.first(query, &[(*id).into()])? else { continue };
-        let key = row.text(0)?;
-        insert(store, &key, *id, author)?;
-        note(store, author, &Sort::Of(Kind::Flag).name(&key), true)?;
+        let (key, Some(sort)) = (row.text(0)?, Sort::parse(&row.text(1)?)) else { continue };
+        insert(store, &name(sort, &key), *id, author)?;
+        note(store, author, &sort.name(&key), true)?;
     }
     Ok(())
 }

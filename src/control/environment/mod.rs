@@ -9,9 +9,11 @@ mod entities;
 mod export;
 mod graph;
 mod history;
+mod hosts;
 mod import;
 mod kill;
 mod lifecycle;
+mod link;
 mod patch;
 mod publish;
 mod snapshot;
@@ -20,6 +22,7 @@ mod versions;
 mod write;
 
 pub use admin::{Explain, Question};
+pub use hosts::UNCLAIMED;
 pub(crate) use import::replaces;
 pub use publish::Pointer;
 pub use snapshot::FORMAT;
@@ -44,6 +47,9 @@ pub enum Call {
         request: Request,
         /// Who asks.
         caller: Caller,
+        /// Hostnames that the directory has granted for it.
+        #[serde(default)]
+        granted: Vec<String>,
     },
     /// Makes the environment, unless it is there.
     Initialise {
@@ -97,6 +103,9 @@ pub enum Call {
     Reconcile {
         /// The pointer object's pointer.
         pointer: Option<String>,
+        /// The hostnames that the directory has for this environment; not compared when absent.
+        #[serde(default)]
+        hosts: Option<Vec<String>>,
     },
     /// Answers a snapshot.
     Snapshot {
@@ -132,6 +141,9 @@ pub struct Import {
     pub dry_run: bool,
     /// The word in the audit.
     pub action: String,
+    /// Hostnames that the directory has granted for it.
+    #[serde(default)]
+    pub granted: Vec<String>,
 }
 
 /// Answers a call; see [`crate::control`].
@@ -147,16 +159,22 @@ fn run(sql: &dyn Sql, input: &Input<'_>, explain: Explain) -> Answer<Output> {
     } else {
         return absent(&call);
     }
-    let store = Store::new(sql, input);
+    let mut store = Store::new(sql, input);
     match call {
-        Call::Admin { request, caller } => admin::answer(&store, &request, caller, explain),
+        Call::Admin { request, caller, granted } => {
+            store.granted = granted;
+            admin::answer(&store, &request, caller, explain)
+        }
         Call::Initialise { environment, incarnation, principal, reason } => {
             lifecycle::initialise(&store, &environment, incarnation, &super::Author { actor: principal.actor, reason })
         }
         Call::Destroy { principal, reason } => {
             lifecycle::destroy(&store, &super::Author { actor: principal.actor, reason })
         }
-        Call::Import(import) => import::run(&store, &import),
+        Call::Import(import) => {
+            store.granted.clone_from(&import.granted);
+            import::run(&store, &import)
+        }
         Call::Document { principal } => {
             principal.require(super::Role::Viewer)?;
             Ok(Output::reply(&Reply::json(200, export::environment(&store, None)?)))
@@ -171,7 +189,7 @@ fn run(sql: &dyn Sql, input: &Input<'_>, explain: Explain) -> Answer<Output> {
         }
         Call::Pump => publish::pump(&store),
         Call::Settle { receipt, failed } => publish::settle(&store, &receipt, failed.as_deref()),
-        Call::Reconcile { pointer } => publish::reconcile(&store, pointer.as_deref()),
+        Call::Reconcile { pointer, hosts } => publish::reconcile(&store, pointer.as_deref(), hosts.as_deref()),
         Call::Snapshot { version } => snapshot_text(&store, version),
         Call::Pointer => {
             let text = store.meta()?.map(|meta| publish::pointer_text(&store, &meta)).transpose()?;

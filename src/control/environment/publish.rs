@@ -4,7 +4,7 @@
 use super::super::metrics::{self, Gauge};
 use super::super::{Author, Effect, Output, pointer};
 use super::store::{Meta, Store};
-use super::{context_keys, kill, snapshot};
+use super::{context_keys, hosts, kill, snapshot};
 use crate::http::Answer;
 use crate::limits;
 use serde::{Deserialize, Serialize};
@@ -116,7 +116,7 @@ pub(super) fn pointer_text(store: &Store<'_>, meta: &Meta) -> Answer<String> {
         return Ok(all);
     }
     // Kills of flags that are gone are the first that can be done without.
-    text("SELECT id FROM kill WHERE id IN (SELECT id FROM entity WHERE kind = 'flag') ORDER BY id")
+    text("SELECT id FROM kill WHERE id IN (SELECT id FROM entity WHERE id > 0) ORDER BY id")
 }
 
 /// The effect that moves the pointer object.
@@ -177,38 +177,20 @@ fn effects(store: &Store<'_>, meta: &Meta, state: &Publication) -> Answer<Vec<Ef
     effects.push(pointer_effect(store, meta)?);
     effects.push(Effect::Put { key: format!("current/{}", dotted(meta)), text: pointer_text(store, meta)? });
     if state.settled[..2] != truth(meta)[..2] {
-        effects.extend(hosts(store, meta)?);
+        effects.extend(hosts::effect(store, meta)?);
     }
-    effects.extend(sweep(store, meta)?);
+    effects.extend(sweep(store)?);
     effects.push(Effect::Gauges { message: serde_json::to_string(&gauges(store, meta)?)? });
     Ok(effects)
 }
 
-/// Says which environment routes a hostname, for isolates that meet it first; the first to route it
-/// keeps it, so that nobody can take another's traffic. A hostname that is
-/// routed no more is swept like a snapshot; until then its environment answers that it has no route.
-fn hosts(store: &Store<'_>, meta: &Meta) -> Answer<Vec<Effect>> {
-    let query = "SELECT DISTINCT 'host/' || json_extract(document, '$.host') FROM entity WHERE kind = 'route'";
-    let mut effects = Vec::new();
-    for row in store.sql.rows(query, &[])? {
-        let key = row.text(0)?;
-        let keep = "INSERT INTO artifact VALUES (?, NULL, 0) ON CONFLICT (key) DO UPDATE SET superseded_at = NULL";
-        store.sql.run(keep, &[(&key).into()])?;
-        effects.push(Effect::Claim { key, text: meta.environment.clone() });
-    }
-    Ok(effects)
-}
-
-fn sweep(store: &Store<'_>, meta: &Meta) -> Answer<Vec<Effect>> {
+fn sweep(store: &Store<'_>) -> Answer<Vec<Effect>> {
     let query = format!("SELECT key FROM artifact WHERE superseded_at < ? LIMIT {SWEPT}");
     let mut effects = Vec::new();
     for row in store.sql.rows(&query, &[store.now.plus_millis(-KEPT).into()])? {
         let key = row.text(0)?;
         store.sql.run("UPDATE artifact SET deleting = 1 WHERE key = ?", &[(&key).into()])?;
-        // A hostname may be another environment's by now.
-        let hostname = key.starts_with("host/");
-        let text = meta.environment.clone();
-        effects.push(if hostname { Effect::Release { key, text } } else { Effect::Delete { key } });
+        effects.push(Effect::Delete { key });
     }
     Ok(effects)
 }
@@ -225,7 +207,9 @@ fn gauges(store: &Store<'_>, meta: &Meta) -> Answer<metrics::Call> {
             gauge(&format!("headgate_{}s", row.text(0)?), row.integer(1)?);
         }
     }
-    gauge("headgate_flags_killed", store.sql.number("SELECT count(*) FROM kill WHERE lifted_at IS NULL", &[])?);
+    let killed = "SELECT count(*) FROM kill WHERE lifted_at IS NULL AND (key LIKE 'routes/%') = ?";
+    gauge("headgate_flags_killed", store.sql.number(killed, &[0i64.into()])?);
+    gauge("headgate_routes_killed", store.sql.number(killed, &[1i64.into()])?);
     gauge("headgate_environment_killed", i64::from(meta.killed));
     gauge("headgate_environment_version", meta.version);
     gauge("headgate_environment_bytes", meta.bytes);
@@ -253,6 +237,7 @@ pub(super) fn settle(store: &Store<'_>, receipt: &str, failed: Option<&str>) -> 
                 &[incarnation.into(), version.into(), sequence.into()],
             )?;
             store.sql.run("DELETE FROM artifact WHERE deleting = 1", &[])?;
+            store.sql.run("UPDATE routed SET held = told", &[])?;
         }
         Some(error) if current => {
             let wait = (500 << state.attempts.clamp(0, 16)).min(BACKOFF);
@@ -269,7 +254,7 @@ pub(super) fn settle(store: &Store<'_>, receipt: &str, failed: Option<&str>) -> 
 }
 
 /// Compares the pointer that the edge has with what counts, and publishes again what is behind.
-pub(super) fn reconcile(store: &Store<'_>, pointer: Option<&str>) -> Answer<Output> {
+pub(super) fn reconcile(store: &Store<'_>, pointer: Option<&str>, hosts: Option<&[String]>) -> Answer<Output> {
     let Some(meta) = store.meta()? else { return Ok(Output::text(None)) };
     let seen = pointer.and_then(|text| serde_json::from_str::<Pointer>(text).ok());
     let order = seen.as_ref().map_or((0, 0), Pointer::order);
@@ -282,7 +267,7 @@ pub(super) fn reconcile(store: &Store<'_>, pointer: Option<&str>) -> Answer<Outp
         if let Some(seen) = &seen {
             kill::restore(store, &author, seen.kill && !meta.killed, &seen.killed)?;
         }
-    } else if order < (state.settled[0], state.settled[2]) {
+    } else if order < (state.settled[0], state.settled[2]) || hosts::differ(store, hosts)? {
         store.sql.run("UPDATE publication SET incarnation = 0, version = 0, sequence = 0", &[])?;
     }
     pump(store)

@@ -69,7 +69,7 @@ pub(super) fn documents(store: &Store<'_>, word: &str, version: Option<i64>) -> 
 pub(super) fn text(store: &Store<'_>, meta: &Meta, version: Option<i64>) -> Answer<String> {
     let items = |word: &str| -> Answer<Vec<Item>> {
         let item = |row: &Row| {
-            let id = if word == "flag" { Some(row.integer(1)?) } else { None };
+            let id = Some(row.integer(1)?).filter(|id| *id > 0);
             Ok(Item { key: row.text(0)?, id, revision: row.integer(2)?, document: raw(row.text(3)?)? })
         };
         documents(store, word, version)?.iter().map(item).collect()

@@ -9,7 +9,13 @@ use crate::http::{Answer, Fault, Refusal};
 use crate::time::Instant;
 
 /// The schema, step by step. A step that was released is never changed.
-pub(crate) const SCHEMA: &[Step] = &[FIRST, &[TOKEN_OFREP]];
+pub(crate) const SCHEMA: &[Step] = &[FIRST, &[TOKEN_OFREP], ROUTED];
+
+const ROUTED: Step = &[
+    // One row: the hostnames that the directory was told of, and those that it is being told of.
+    "CREATE TABLE routed (held TEXT NOT NULL, told TEXT NOT NULL)",
+    "INSERT INTO routed VALUES ('', '')",
+];
 
 const FIRST: Step = &[
     // One row: what counts. `sequence` rises with every change of the pointer, `bytes` is the
@@ -83,11 +89,13 @@ pub(super) struct Store<'a> {
     pub(super) sql: &'a dyn Sql,
     pub(super) now: Instant,
     pub(super) entropy: Entropy<'a>,
+    /// Hostnames that the directory has granted for what is being written.
+    pub(super) granted: Vec<String>,
 }
 
 impl<'a> Store<'a> {
     pub(super) fn new(sql: &'a dyn Sql, input: &Input<'a>) -> Self {
-        Self { sql, now: input.now, entropy: Entropy::new(input.entropy) }
+        Self { sql, now: input.now, entropy: Entropy::new(input.entropy), granted: Vec::new() }
     }
 
     /// The state, or `None` where no environment was ever made.

@@ -8,7 +8,7 @@ use super::super::reference::{Reference, Target, references};
 use super::kill;
 use super::store::{Store, Stored};
 use super::{channels, check};
-use crate::http::{Answer, Fault, Kind, Refusal};
+use crate::http::{Answer, Fault, Refusal};
 use crate::json::Problem;
 use crate::limits;
 use std::collections::BTreeSet;
@@ -159,13 +159,14 @@ fn save(
     let (kind, key) = (one.sort.word(), one.key.as_str());
     let last = "SELECT coalesce(max(revision), 0) FROM history WHERE kind = ? AND key = ?";
     one.revision = store.sql.number(last, &[kind.into(), key.into()])? + 1;
-    let flag = one.sort == Sort::Of(Kind::Flag);
+    // What can be killed has a number.
+    let numbered = kill::can_kill(one.sort);
     let id = match &one.before {
         Some(before) => before.id,
-        None if flag => {
+        None if numbered => {
             let id = *next_flag;
             *next_flag += 1;
-            kill::inherit(store, key, id)?;
+            kill::inherit(store, &kill::name(one.sort, key), id)?;
             id
         }
         None => 0,

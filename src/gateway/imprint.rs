@@ -18,7 +18,7 @@ const INACTIVITY: u32 = 120;
 
 /// Where an answer comes from.
 #[derive(Clone, Copy)]
-pub(super) struct Site<'a> {
+pub(super) struct Imprint<'a> {
     /// `https://host:port`, as the client has it.
     pub base: &'a str,
     /// `project/environment`
@@ -33,7 +33,7 @@ pub(super) struct Site<'a> {
     pub now: Instant,
 }
 
-impl Site<'_> {
+impl Imprint<'_> {
     /// Numbers the window, for entity tags.
     pub(super) fn window(&self) -> i64 {
         self.now.millis().div_euclid(1_000 * WINDOW)
