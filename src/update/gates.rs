@@ -1,12 +1,11 @@
 //! The gates of one environment: which channel is an app's.
 
 use super::answer::{Reason, Verdict};
-use super::model::{Channel, Links, Release, Who};
+use super::model::{Channel, Links, Who};
 use super::request::Request;
 use super::wire::{PRODUCTION, Platform};
 use super::{bundle, compile, decide};
 use crate::flag::{FlagSet, Source};
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// The channels of one environment, ready to be asked.
@@ -79,59 +78,59 @@ impl Gates {
             None if !platform.is_empty() => return Err(Reason::UnknownPlatform),
             platform => platform,
         };
-        let on_platform = |entry: &&Entry| platform.is_none_or(|platform| entry.channel.platform == platform);
+        let on_platform = |entry: &Entry| platform.is_none_or(|platform| entry.channel.platform == platform);
         // A channel without an app serves those that have none of their own.
-        let own = self.entries.iter().filter(on_platform).any(|entry| entry.channel.app.as_deref() == Some(app));
-        let of_app = |entry: &&Entry| {
-            app.is_empty() || if own { entry.channel.app.as_deref() == Some(app) } else { entry.channel.app.is_none() }
-        };
-        let by_key = |entry: &&Entry| named.is_empty() || *entry.key == *named;
-        let by_track = |entry: &&Entry| *entry.channel.track == *named && platform.is_some();
-        let candidates = || self.entries.iter().filter(on_platform);
-        if candidates().next().is_none() {
-            return Err(Reason::UnknownPlatform);
-        }
-        let candidates = || candidates().filter(of_app);
-        if candidates().next().is_none() {
-            return Err(Reason::UnknownApp);
-        }
-        let admits = |entry: &Entry, who: &mut Who<'_>| {
-            entry.channel.audience.as_ref().is_none_or(|audience| who.belongs(audience, &entry.links))
-        };
-        let chosen = if named.is_empty() {
-            None
-        } else {
-            let found = candidates().find(by_key).or_else(|| candidates().find(by_track));
-            Some(found.ok_or(Reason::UnknownChannel)?)
-        };
-        if let Some(chosen) = chosen.filter(|chosen| admits(chosen, who)) {
-            return Ok(chosen);
-        }
-        // Its siblings are the tracks of the same app on the same platform.
-        let sibling = |entry: &&Entry| {
-            chosen.is_none_or(|chosen| {
-                entry.channel.platform == chosen.channel.platform && entry.channel.app == chosen.channel.app
-            })
-        };
-        let mut best: Option<&Entry> = None;
-        for entry in candidates().filter(sibling) {
-            let closed = entry.channel.audience.is_some();
-            if closed && chosen.is_none() && admits(entry, who) && best.is_none_or(|best| entry.is_ahead_of(best)) {
-                best = Some(entry);
+        let is_own = |entry: &Entry| entry.channel.app.as_deref() == Some(app);
+        let own = self.entries.iter().any(|entry| on_platform(entry) && is_own(entry));
+        let of_app = |entry: &Entry| app.is_empty() || if own { is_own(entry) } else { entry.channel.app.is_none() };
+        let mut missing = Reason::UnknownPlatform;
+        let (mut by_key, mut by_track) = (None, None);
+        for entry in self.entries.iter().filter(|entry| on_platform(entry)) {
+            if !of_app(entry) {
+                missing = if missing == Reason::UnknownPlatform { Reason::UnknownApp } else { missing };
+                continue;
+            }
+            missing = Reason::UnknownChannel;
+            if *entry.key == *named {
+                by_key = Some(entry);
+            } else if entry.channel.track == named && platform.is_some() {
+                by_track = by_track.or(Some(entry));
             }
         }
-        let open = || candidates().filter(sibling).filter(|entry| entry.channel.audience.is_none());
-        let production = || open().find(|entry| *entry.channel.track == *PRODUCTION);
-        best.or_else(production).or_else(|| open().next()).ok_or(Reason::UnknownChannel)
+        let chosen = by_key.or(by_track);
+        if missing != Reason::UnknownChannel || chosen.is_none() && !named.is_empty() {
+            return Err(missing);
+        }
+        if let Some(chosen) = chosen.filter(|chosen| chosen.admits(who)) {
+            return Ok(chosen);
+        }
+        let (mut closed, mut production, mut open): (Option<&Entry>, _, _) = (None, None, None);
+        for entry in self.entries.iter().filter(|entry| on_platform(entry) && of_app(entry)) {
+            // The siblings of the channel that was named are the tracks of its app on its platform.
+            let sibling = chosen.is_none_or(|chosen| {
+                entry.channel.platform == chosen.channel.platform && entry.channel.app == chosen.channel.app
+            });
+            if sibling && entry.channel.audience.is_none() {
+                open = open.or(Some(entry));
+                production = production.or(Some(entry).filter(|entry| entry.channel.track == PRODUCTION));
+            } else if chosen.is_none() && entry.admits(who) && closed.is_none_or(|best| entry.is_ahead_of(best)) {
+                closed = Some(entry);
+            }
+        }
+        closed.or(production).or(open).ok_or(Reason::UnknownChannel)
     }
 }
 
 impl Entry {
+    /// Whether the unit may use the track.
+    fn admits(&self, who: &mut Who<'_>) -> bool {
+        self.channel.audience.as_ref().is_none_or(|audience| who.belongs(audience, &self.links))
+    }
+
     /// Whether its newest release is newer than the other's, as a store would choose between tracks.
     fn is_ahead_of(&self, other: &Entry) -> bool {
-        let newest = |entry: &'_ Entry| entry.channel.releases.first().map(|release: &Release| release.point.clone());
-        match (newest(self), newest(other)) {
-            (Some(own), Some(other)) => own.get().compare(&other.get()) == Some(Ordering::Greater),
+        match (self.channel.releases.first(), other.channel.releases.first()) {
+            (Some(own), Some(other)) => other.point.get().is_below(&own.point.get()),
             (own, other) => own.is_some() && other.is_none(),
         }
     }

@@ -3,7 +3,7 @@
 
 use super::texts::Localized;
 use super::version::{OwnedPoint, Point};
-use super::wire::{ANYWHERE, Blocked, Platform, Policy, Served, Source};
+use super::wire::{ANYWHERE, Blocked, Platform, Policy, SameAs, Served, Source, Table};
 use crate::bucketing::{BUCKETS, Seed};
 use crate::flag::condition::{OwnedVersion, VersionRange};
 use crate::flag::serve::Share;
@@ -18,21 +18,21 @@ pub(super) struct Channel {
     pub source: u64,
     /// `"channel":…,"revision":…`
     pub head: Box<str>,
-    pub app: Option<Box<str>>,
+    pub app: Option<String>,
     pub platform: Platform,
-    pub track: Box<str>,
+    pub track: String,
     pub audience: Option<Audience>,
     pub enabled: bool,
     pub minimum: Option<OwnedPoint>,
     pub recommended: Option<OwnedPoint>,
     pub policy: Policy,
-    pub blocked: Box<[Blocked]>,
+    pub blocked: Vec<Blocked>,
     /// Newest first.
-    pub releases: Box<[Release]>,
+    pub releases: Vec<Release>,
     /// Newest first.
-    pub bundles: Box<[Bundle]>,
+    pub bundles: Vec<Bundle>,
     /// Storefronts, and URLs as JSON strings.
-    pub store_urls: Box<[(Box<str>, Box<str>)]>,
+    pub store_urls: Table<String>,
     /// In the order of [`TextOf`].
     pub texts: [Localized; 4],
     /// Milliseconds.
@@ -42,14 +42,11 @@ pub(super) struct Channel {
     /// Milliseconds.
     pub stale_after: i64,
     /// Keys of the segments and flags that are referred to by number.
-    pub segments: Box<[Box<str>]>,
-    pub flags: Box<[FlagKey]>,
+    pub segments: Vec<String>,
+    pub flags: Vec<SameAs>,
     /// What it takes in memory, roughly.
     pub bytes: usize,
 }
-
-/// A flag, and the variant where one is named.
-pub(super) type FlagKey = (Box<str>, Option<Box<str>>);
 
 /// Positions in [`Channel::texts`].
 #[derive(Clone, Copy, Debug)]
@@ -63,9 +60,7 @@ pub(super) enum TextOf {
 #[derive(Debug)]
 pub(super) struct Audience {
     /// Sorted hashes of targeting keys.
-    pub units: Box<[u64]>,
-    /// Local numbers of segments.
-    pub segments: std::ops::Range<usize>,
+    pub units: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -91,13 +86,13 @@ pub(super) struct Release {
     pub phased_since: Option<Instant>,
     /// Whether the store offers it to some devices alone, of its own choice.
     pub store_staged: bool,
-    pub availability: Box<[(Box<str>, Served)]>,
+    pub availability: Table<Served>,
     pub notes: Localized,
 }
 
 #[derive(Debug)]
 pub(super) struct Bundle {
-    pub key: Box<str>,
+    pub key: String,
     /// `"key":…,"number":…,"url":…,"sha256":…`
     pub head: Box<str>,
     pub pointer: Box<str>,
@@ -128,9 +123,9 @@ pub(super) enum To {
 #[derive(Debug)]
 pub(super) struct Links {
     /// Positions of segments; a missing one has no members.
-    pub segments: Box<[Option<u32>]>,
+    pub segments: Vec<Option<u32>>,
     /// Positions of flags, with the variant, or that of `off`.
-    pub flags: Box<[Option<(u32, u16)>]>,
+    pub flags: Vec<Option<(u32, u16)>>,
 }
 
 /// Whose gate it is: the context of one request beside the flags and kills of its environment.
@@ -163,7 +158,7 @@ impl Who<'_> {
             To::SameAs(number) => {
                 let Some(Some((flag, variant))) = links.flags.get(usize::from(*number)) else { return false };
                 let served = self.flags.evaluate(*flag, self.context, self.kills, self.scratch).variant();
-                let named = channel.flags.get(usize::from(*number)).is_some_and(|(_, variant)| variant.is_some());
+                let named = channel.flags.get(usize::from(*number)).is_some_and(|same_as| same_as.variant.is_some());
                 served.is_some_and(|served| (served == *variant) == named)
             }
         }
@@ -177,10 +172,7 @@ impl Who<'_> {
     pub(super) fn belongs(&mut self, audience: &Audience, links: &Links) -> bool {
         let listed = |unit: &[u8]| audience.units.binary_search(&xxh3_64(unit)).is_ok();
         self.context.unit(Slot::TARGETING_KEY, listed) == Some(true)
-            || links.segments[audience.segments.clone()]
-                .iter()
-                .flatten()
-                .any(|segment| self.flags.belongs(*segment, self.context, self.scratch))
+            || links.segments.iter().flatten().any(|segment| self.flags.belongs(*segment, self.context, self.scratch))
     }
 }
 
@@ -228,7 +220,7 @@ impl Release {
 }
 
 /// What is said of a storefront, or of any.
-pub(super) fn by_storefront<'t, T>(table: &'t [(Box<str>, T)], storefront: &str) -> Option<&'t T> {
+pub(super) fn by_storefront<'t, T>(table: &'t Table<T>, storefront: &str) -> Option<&'t T> {
     let named = |name: &str| table.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
     named(storefront.trim()).or_else(|| named(ANYWHERE))
 }

@@ -4,7 +4,7 @@ use super::wire::{DEFAULT_LOCALE, Table, Text};
 
 /// JSON fragments by locale.
 #[derive(Debug, Default)]
-pub(super) struct Localized(Box<[(Box<str>, Box<str>)]>);
+pub(super) struct Localized(Vec<(Box<str>, Box<str>)>);
 
 /// Characters of a locale that are looked at; BCP 47 asks for 35.
 const LOCALE_LENGTH: usize = 64;
@@ -34,28 +34,28 @@ impl Localized {
         self.0.iter().map(|(key, text)| key.len() + text.len() + 32).sum()
     }
 
-    fn of(list: impl Iterator<Item = (Box<str>, String)>) -> Self {
-        Self(list.map(|(key, text)| (key, text.into())).collect())
-    }
-
     /// Texts, with what a locale leaves out taken from wider ones.
     pub(super) fn texts(table: &Table<Text>) -> Self {
-        Self::of(table.iter().map(|(key, _)| {
-            let chain = || widening(key).chain([DEFAULT_LOCALE]).filter_map(|name| find(table, name));
-            let part = |of: fn(&Text) -> &Option<String>| chain().find_map(|text| of(text).clone());
-            let merged = Text {
-                title: part(|text| &text.title),
-                message: part(|text| &text.message),
-                update: part(|text| &text.update),
-                later: part(|text| &text.later),
-            };
-            (key.as_str().into(), merged.json())
-        }))
+        let mut new = Self::default();
+        for (key, _) in table {
+            let mut merged = Text::default();
+            for name in widening(key).chain([DEFAULT_LOCALE]) {
+                if let Some(text) = find(table, name) {
+                    merged.fill(text);
+                }
+            }
+            new.0.push((key.as_str().into(), merged.json().into()));
+        }
+        new
     }
 
     /// Release notes.
     pub(super) fn notes(table: &Table<String>) -> Self {
-        Self::of(table.iter().map(|(key, text)| (key.as_str().into(), super::compile::quote(text))))
+        let mut new = Self::default();
+        for (key, text) in table {
+            new.0.push((key.as_str().into(), super::compile::quote(text).into()));
+        }
+        new
     }
 }
 

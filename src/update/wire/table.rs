@@ -104,6 +104,16 @@ pub struct Text {
 }
 
 impl Text {
+    /// Takes over what is not there yet.
+    pub(in crate::update) fn fill(&mut self, wider: &Self) {
+        let own = [&mut self.title, &mut self.message, &mut self.update, &mut self.later];
+        for (own, other) in own.into_iter().zip([&wider.title, &wider.message, &wider.update, &wider.later]) {
+            if own.is_none() {
+                own.clone_from(other);
+            }
+        }
+    }
+
     fn read(node: &Node<'_>, at: &At<'_>, problems: &mut Problems) -> Option<Self> {
         let mut object = Object::open(node, at, problems)?;
         let mut part = |name| object.optional(name, read_line);

@@ -71,7 +71,11 @@ fn text(value: &str) -> Node<'_> {
 }
 
 fn texts(list: &[String]) -> Node<'_> {
-    Node::Array(list.iter().map(|value| text(value)).collect())
+    let mut out = Vec::with_capacity(list.len());
+    for value in list {
+        out.push(text(value));
+    }
+    Node::Array(out)
 }
 
 fn some(value: &str) -> Option<&str> {
@@ -83,8 +87,12 @@ fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> Node<'static> {
     text(words.iter().find(|(_, known)| known == value).map_or("", |(word, _)| word))
 }
 
-fn table<'t, T>(table: &'t Table<T>, node: impl Fn(&'t T) -> Node<'t>) -> Node<'t> {
-    Node::Object(table.iter().map(|(key, value)| (Cow::Borrowed(key.as_str()), node(value))).collect())
+fn table<'t, T>(table: &'t Table<T>, node: fn(&'t T) -> Node<'t>) -> Node<'t> {
+    let mut out = Vec::with_capacity(table.0.len());
+    for (key, value) in table {
+        out.push((Cow::Borrowed(key.as_str()), node(value)));
+    }
+    Node::Object(out)
 }
 
 /// A build is written as a number as long as every reader keeps all its digits.
