@@ -18,7 +18,7 @@ const units = Array.from({ length: UNITS }, (_, index) => `unit-${index}`);
  *   shares        environment, flag, what each unit adds to its context, per cent of each variant
  *   widen         one change of a release engineer: the flag, the PATCH, the share before and after
  *   kill          environment, flag, off variant, and what else goes dark with it
- *   updates       environment, channel, version, action
+ *   updates       environment, channel, what the app says, action
  *   site          the routed host: where each variant sends visitors, and how many
  */
 const PRODUCTS = {
@@ -54,9 +54,11 @@ const PRODUCTS = {
     },
     kill: ["production", "enable_video_chat", "off", []],
     updates: [
-      ["production", "ios", "2.2.9", "required"],
-      ["production", "ios", "2.5.1", "none"],
-      ["production", "android", "2.3.1", "required"],
+      ["production", "ios", "version=2.2.9&osVersion=17.4", "required"],
+      ["production", "ios", "version=2.2.9", "recommended"],
+      ["production", "ios", "version=2.2.9&osVersion=14.8", "none"],
+      ["production", "ios", "version=2.5.1&osVersion=17.4", "none"],
+      ["production", "android", "version=2.3.1&osVersion=33", "required"],
     ],
   },
 
@@ -126,9 +128,9 @@ const PRODUCTS = {
     },
     kill: ["production", "ai_companions_enabled", "off", ["aiCompanions"]],
     updates: [
-      ["production", "ios", "3.9", "required"],
-      ["production", "android-closed", "4.1", "required"],
-      ["production", "ios-testflight", "4.4.0-rc.2", "none"],
+      ["production", "ios", "version=3.9&osVersion=16.2", "required"],
+      ["production", "android", "version=4.2.6&build=4206&osVersion=33", "required"],
+      ["production", "ios-testflight", "version=4.4.0-rc.2", "none"],
     ],
   },
 
@@ -163,8 +165,8 @@ const PRODUCTS = {
     },
     kill: ["production", "site", "blue", []],
     updates: [
-      ["production", "android", "3.1", "required"],
-      ["production", "ios", "3.5.1", "none"],
+      ["production", "android", "version=3.1", "required"],
+      ["production", "ios", "version=3.5.1", "none"],
     ],
     site: {
       host: "swapjoy.localhost",
@@ -381,10 +383,10 @@ describe("the example products", { concurrency: true }, () => {
 
       if (updates.length > 0) {
         test("apps that are too old are told to update", async () => {
-          for (const [environment, channel, version, action] of updates) {
+          for (const [environment, channel, facts, action] of updates) {
             const headers = { authorization: `Bearer ${tokens[`${product}/${environment} client`]}` };
-            const { status, body } = await gateway.ask(`/v1/update?channel=${channel}&version=${version}`, { headers });
-            assert.deepEqual([status, body.action], [200, action], `${channel} ${version}`);
+            const { status, body } = await gateway.ask(`/v1/update?channel=${channel}&${facts}`, { headers });
+            assert.deepEqual([status, body.action], [200, action], `${channel} ${facts}`);
             const { storeUrl = null } = environments[environment].channels[channel];
             if (action !== "none") assert.equal(body.storeUrl, storeUrl);
           }

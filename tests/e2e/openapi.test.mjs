@@ -16,7 +16,7 @@ const DOCUMENTS = {
     default: { share: 10, variants: { on: 100 }, else: "off" },
   },
   routes: { host: "p.localhost", flag: "k", targets: { on: "https://b.example", off: "https://a.example" } },
-  channels: { platform: "ios", minimum: "2.0.0" },
+  channels: { platform: "ios", minimum: "2.0.0", releases: { k: { version: "2.1.0" } } },
 };
 const PROJECT = {
   project: "p",
@@ -29,6 +29,8 @@ const TOKEN = { kind: "admin", role: "viewer", name: "a token" };
 
 /** Bodies of requests, by the name of their schema. */
 const BODIES = {
+  AvailabilityReport: { source: "lookup", storefronts: { CH: true } },
+  ChannelPatch: { minimum: "2.0.1" },
   CopyRequest: { from: "twin", flags: ["other"] },
   Empty: {},
   EvaluationRequest: { context: { targetingKey: "u-1" } },
@@ -37,6 +39,7 @@ const BODIES = {
   Flag: DOCUMENTS.flags,
   FlagPatch: { enabled: false },
   Segment: DOCUMENTS.segments,
+  Release: { version: "2.2.0", build: 7 },
   Route: DOCUMENTS.routes,
   Channel: DOCUMENTS.channels,
   ProjectDocument: PROJECT,
@@ -47,6 +50,7 @@ const BODIES = {
   Settings: { origins: ["*"] },
   StartupRequest: { app: "example.p", version: "1.0.0", channel: "k", unit: "u-1", attributes: { group: "a" } },
   TokenRequest: TOKEN,
+  UpdateRequest: { channel: "k", version: "1.0.0", context: { targetingKey: "u-1" } },
 };
 /** Query parameters that are needed. */
 const QUERIES = {
@@ -95,6 +99,7 @@ async function filled(path, method) {
     .replace("{project}", "p")
     .replace("{environment}", "e")
     .replace("{key}", "k")
+    .replace("{release}", "k")
     .replace(/\{(revision|version)\}/, "1");
   if (!target.includes("{token}")) return target;
   const { body } = await gateway.api("POST", target.slice(0, target.indexOf("/{token}")), TOKEN);

@@ -139,11 +139,11 @@ test("the README's snippet for fetch works, and fails open", async () => {
 
 test("the README's channel is told as the README says, and warns of nothing", async () => {
   const readme = text("README.md");
-  const document = /-X PUT \$CHANNEL .* --json '(\{[\s\S]*?\})'/.exec(readme)[1];
+  const document = /-X PUT \$URL\S*\/channels\/ios .* --json '(\{[\s\S]*?\})'/.exec(readme)[1];
   const put = await gateway.api("PUT", "/v1/projects/pulse/environments/production/channels/ios", document);
   assert.deepEqual([put.status, put.body.warnings], [201, undefined], put.text);
-  const [, target, start] = /curl -s "\$URL(\/v1\/update[^"]*)" .*\n# (\{.*,)\n/.exec(readme);
-  await until(async () => (await gateway.ask(target, { headers: headers("pulse") })).body.channel === "ios", 10_000);
-  const answer = await gateway.ask(target, { headers: headers("pulse") });
-  assert.ok(answer.text.startsWith(start), answer.text);
+  const [, target, told] = /curl -s "\$URL(\/v1\/update[^"]*)" .*\n```\n\n```json\n([\s\S]*?)```/.exec(readme);
+  const ask = () => gateway.ask(target, { headers: headers("pulse") });
+  await until(async () => (await ask()).body.channel === "ios", 10_000);
+  assert.deepEqual((await ask()).body, JSON.parse(told));
 });
