@@ -9,7 +9,7 @@ SHELL := /bin/sh
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export WRANGLER_SEND_METRICS := false
 export WRANGLER_LOG_PATH := $(CURDIR)/.tools/wrangler-logs
-# The wasm's budget: 400 KB gzipped for flags and the control plane, 25 KB for update gates.
+# The wasm's budget: 400 KB gzipped for flags and the control plane, 100 KB for gates, routes, start-up and streams.
 BUDGET := 500000
 PORT ?= 8787
 STATE ?= .headgate

@@ -44,6 +44,7 @@ const BODIES = {
   Channel: DOCUMENTS.channels,
   ProjectDocument: PROJECT,
   ProjectRequest: { name: "P" },
+  LinkRequest: { variant: "on" },
   ReasonRequest: { reason: "a test" },
   RevertRequest: { revision: 1 },
   RotateRequest: {},
