@@ -94,6 +94,7 @@ async function answer(request, env, ctx) {
         break;
       }
       default: {
+        behind(frame, env, ctx, authority);
         const response = await administer(request, { text, size }, env);
         flush(env, ctx);
         return response;

@@ -1,9 +1,12 @@
 // `make dev`: the server of `serve.mjs` for a person. It imports the example products
-// on the first start, and prints where everything is and three lines to try.
+// on the first start, puts two demo sites behind a canary route, and prints where everything is and what
+// to try.
 //   node scripts/dev.mjs [--port N] [--state DIR]
 import "./lib/node.mjs";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { startDemo } from "./lib/demo.mjs";
 import { inRoot } from "./lib/paths.mjs";
 import { startOrExit } from "./lib/server.mjs";
 
@@ -84,13 +87,28 @@ function print(ready, flag, state) {
       `  ${flip}`,
     );
   }
+  const { port } = new URL(ready.url);
+  lines.push(
+    "",
+    "Canary: two demo sites behind one route, half of the visitors on each",
+    `  redirect  http://demo.localhost:${port}/`,
+    `  proxy     http://demo.localhost:${port}/proxied/`,
+  );
   console.log([...lines, "", "Ctrl-C ends it; what it stores stays."].join("\n"));
 }
 
 const { values } = parseArgs({
   options: { port: { type: "string", default: "8787" }, state: { type: "string", default: ".headgate" } },
 });
-const documents = exampleDocuments();
+/** The demo's document as a file: it is imported again only when its ports are others. */
+async function demoDocument(port, state) {
+  mkdirSync(state, { recursive: true, mode: 0o700 });
+  const path = join(state, "demo.json");
+  writeFileSync(path, JSON.stringify(await startDemo(port), null, 2));
+  return path;
+}
+
+const documents = [...exampleDocuments(), await demoDocument(Number(values.port), values.state)];
 const ready = await startOrExit({
   port: Number(values.port),
   host: "127.0.0.1",

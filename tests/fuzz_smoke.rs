@@ -7,6 +7,7 @@
 
 use headgate::flag::{Context, FlagDocument, FlagSet, Kills, Scratch, SegmentDocument, Source};
 use headgate::json::{At, Node, Problems, parse};
+use headgate::route::{self, Config, Decision, RouteDocument, Routes, Visit, Visitor};
 use headgate::time::Instant;
 use headgate::update::{Gates, Request, Who};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -280,4 +281,155 @@ fn damaged_inputs_neither_panic_nor_hang() {
     // Both halves must be reached: texts that are refused, and texts that go on to be evaluated.
     assert!(accepted > inputs / 10 && accepted < inputs * 9 / 10, "{accepted} of {inputs} acceptable");
     assert!(slowest < std::time::Duration::from_secs(10), "one round took {slowest:?}");
+}
+
+/// What is put into requests: whatever has ever led out of a site, or into a header.
+const TRAPS: [&str; 30] = [
+    "/",
+    "//",
+    "\\",
+    "/..",
+    "/%2e%2E/",
+    "%2f%2F",
+    "@",
+    ":",
+    "?",
+    "#",
+    "&",
+    "=",
+    ";",
+    "\r\n",
+    "\n",
+    "\t",
+    "\0",
+    " ",
+    "%0d%0a",
+    "%",
+    "ü",
+    "\u{202e}",
+    "evil.example",
+    "http://evil.example",
+    "//evil.example/",
+    "hg_variant=",
+    "hg_pin=",
+    "hg_unit=",
+    "green.9.x",
+    "*",
+];
+
+fn mixed(random: &mut Random, pieces: usize) -> String {
+    let mut text = String::new();
+    for _ in 0..random.below(pieces) {
+        match random.below(4) {
+            0 => text.push(char::from(u8::try_from(random.below(128)).expect("ASCII"))),
+            1 => text.push_str(["cart", "a", "shop", "x=1", "green", "blue"][random.below(6)]),
+            _ => text.push_str(TRAPS[random.below(TRAPS.len())]),
+        }
+    }
+    text
+}
+
+struct Anybody(Vec<(&'static str, String)>);
+
+impl Visitor for Anybody {
+    fn header(&self, name: &str) -> Option<String> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
+    }
+
+    fn place(&self, _: usize) -> Option<String> {
+        None
+    }
+
+    fn random(&self) -> u128 {
+        7
+    }
+}
+
+const SITE: &str = r#"{"type":"string","variants":{"blue":"b","green":"g"},"off":"blue","salt":"s","rules":[{"id":"r","serve":{"share":50,"variants":{"green":100},"else":"blue"}}],"default":"blue"}"#;
+const HEADERS: [&str; 9] = [
+    "user-agent",
+    "sec-purpose",
+    "sec-fetch-dest",
+    "headgate-override",
+    "headgate-pin",
+    "headgate-hops",
+    "via",
+    "connection",
+    "x-unit",
+];
+
+/// An environment with a redirecting and a proxied route.
+fn site() -> (FlagSet, Routes, Vec<Vec<u8>>) {
+    let flags = FlagSet::compile(&[], &[Source { key: "site", id: 1, revision: 1, text: SITE }], None);
+    let more =
+        [r#""path":"/shop/**","mode":"proxy""#, r#""unit":[{"header":"x-unit"},{"signed":"id"},{"cookie":"hg_unit"}]"#];
+    let documents = more.map(|more| {
+        let text = format!(
+            r#"{{"host":"www.example","flag":"site","targets":{{"blue":"https://blue.test","green":"https://green.test/v2"}},{more}}}"#
+        );
+        let mut problems = Problems::default();
+        let document = RouteDocument::read(&parse(&text).expect("JSON"), &At::ROOT, &mut problems).expect("a route");
+        assert!(problems.is_empty(), "{text}: {problems:?}");
+        (more.len().to_string(), 2, document)
+    });
+    let keys = vec![vec![7; 32]];
+    let routes = Routes::compile(&documents, &flags, &keys);
+    (flags, routes, keys)
+}
+
+/// A URL that leads to one of the targets, and stands on one line.
+fn is_at_home(url: &str) -> bool {
+    let rest = url.strip_prefix("https://blue.test").or_else(|| url.strip_prefix("https://green.test/v2"));
+    let dots = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+    let path = url.split('?').next().unwrap_or(url);
+    rest.is_some_and(|rest| matches!(rest.bytes().next(), None | Some(b'/' | b'?')))
+        && url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+        && !path.split('/').any(dots)
+}
+
+#[test]
+fn hostile_requests_lead_nowhere_but_to_the_targets() {
+    let inputs = std::env::var("FUZZ_INPUTS").ok().and_then(|count| count.parse().ok()).unwrap_or(100_000usize);
+    let (flags, routes, keys) = site();
+    let (mut random, mut scratch, mut led) = (Random(0xbad_5eed), Scratch::default(), [0usize; 2]);
+    let kills = Kills::default();
+    let config = Config { routes: &routes, flags: &flags, kills: &kills, keys: &keys };
+    for round in 0..inputs {
+        let start = ["/", "/shop/", "/shop", ""][random.below(4)];
+        let target = format!("{start}{}", mixed(&mut random, 12));
+        let cookie = mixed(&mut random, 8);
+        // HTTP itself lets no line's end into a header.
+        let value = |text: String| text.replace(['\r', '\n', '\0'], "");
+        let headers = HEADERS.map(|name| (name, value(mixed(&mut random, 4))));
+        let visitor = Anybody(headers.into_iter().filter(|(_, value)| !value.is_empty()).collect());
+        let method = ["GET", "HEAD", "POST", "OPTIONS", ""][random.below(5)];
+        let now = Instant::from_millis(1_800_000_000_000);
+        let visit = Visit {
+            method,
+            target: &target,
+            authority: "www.example",
+            host: "www.example",
+            secure: true,
+            cookie: &cookie,
+            now,
+        };
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let (urls, cookies) = match route::decide(&config, &visit, &visitor, &mut scratch) {
+                Decision::Redirect(redirect) => (vec![redirect.location], redirect.choice.cookies),
+                Decision::Proxy(proxy) => {
+                    let names = proxy.headers.lines().step_by(2);
+                    assert!(names.clone().all(|name| !name.is_empty()), "{:?}", proxy.headers);
+                    led[1] += 1;
+                    ([vec![proxy.url], proxy.fallback.into_iter().collect()].concat(), proxy.choice.cookies)
+                }
+                Decision::NotFound | Decision::Malformed | Decision::Loop => (Vec::new(), Vec::new()),
+            };
+            led[0] += urls.len();
+            assert!(urls.iter().all(|url| is_at_home(url)), "{urls:?}");
+            assert!(cookies.iter().all(|cookie| !cookie.contains(['\r', '\n', '\0'])), "{cookies:?}");
+        }));
+        assert!(result.is_ok(), "round {round}: {visit:?}");
+    }
+    println!("{inputs} requests, {} led to a target, {} of them proxied", led[0], led[1]);
+    assert!(led[0] > inputs / 3 && led[1] > inputs / 20, "{led:?} of {inputs}");
 }

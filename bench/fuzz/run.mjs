@@ -1,4 +1,5 @@
-// Damaged flags, segments and contexts through reader, compiler and evaluator:
+// Damaged flags, segments and contexts through reader, compiler and evaluator, and hostile requests
+// through routes:
 // `node bench/fuzz/run.mjs [inputs]`, ten million when not told.
 import { spawnSync } from "node:child_process";
 

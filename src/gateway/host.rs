@@ -48,6 +48,8 @@ struct Known {
 const SITES: usize = 1_000;
 /// How long it takes until a hostname's holder is asked for again, milliseconds; KV remembers it for 30 s anyway.
 const MEMORY: i64 = 30_000;
+/// The same where nobody routes it: a new route shall not wait for long.
+const MISS: i64 = 3_000;
 /// The same after a failure.
 const PAUSE: i64 = 2_000;
 
@@ -90,7 +92,11 @@ impl Gateway {
             Holder::Nobody => Site::Own,
             Holder::Silence => self.sites.known.get(host).map_or(Site::Unsure, |known| known.site.clone()),
         };
-        let wait = if holder == Holder::Silence { PAUSE } else { MEMORY };
+        let wait = match holder {
+            Holder::Environment(_) => MEMORY,
+            Holder::Nobody => MISS,
+            Holder::Silence => PAUSE,
+        };
         self.sites.put(host, site.clone(), Some(now + wait));
         site
     }
@@ -139,6 +145,8 @@ mod tests {
         assert!(!gateway.meet_host("127.0.0.1", "") && gateway.meet_host("shop.localhost", " ,"));
         assert_eq!(gateway.site("shop.localhost", at(0)), None);
         assert_eq!(gateway.accept_host("shop.localhost", Holder::Nobody, at(0)), Site::Own);
+        assert!(gateway.site("shop.localhost", at(3_000)).is_some() && !gateway.take_host_due());
+        assert!(gateway.site("shop.localhost", at(3_001)).is_some() && gateway.take_host_due(), "soon asked again");
     }
 
     #[test]

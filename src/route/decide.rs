@@ -5,7 +5,7 @@ use super::pattern::is_local;
 use super::push_header;
 use super::seal;
 use super::table::{Arm, Route, Routes};
-use super::wire::{Mode, UnitSource};
+use super::wire::{Mode, UnitSource, is_token};
 use crate::flag::{Context, FlagSet, Kills, Reason, Scratch, Slot};
 use crate::json::{Node, Number};
 use crate::limits;
@@ -365,7 +365,8 @@ impl<'r> Desk<'_, 'r> {
             set(name, "");
         }
         for name in header("connection").split(',').map(str::trim) {
-            if !name.is_empty() && !name.eq_ignore_ascii_case("upgrade") {
+            // What is no name cannot be dropped either.
+            if is_token(name) && !name.eq_ignore_ascii_case("upgrade") {
                 set(name, "");
             }
         }

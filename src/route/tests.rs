@@ -335,7 +335,7 @@ fn a_plan_says_who_asks_and_by_which_way() {
     let person = Person::with(&[
         ("cf-connecting-ip", "203.0.113.7"),
         ("via", "1.1 edge"),
-        ("connection", "Keep-Alive, X-Hop, Upgrade"),
+        ("connection", "Keep-Alive, X-Hop, Upgrade, a b, @, ,"),
         ("headgate-hops", "1"),
     ]);
     let Decision::Proxy(proxy) = site.decide(&VISIT, &person) else { panic!("a fetch") };
@@ -359,6 +359,7 @@ fn a_plan_says_who_asks_and_by_which_way() {
         assert_eq!(set.get(name), Some(&value), "{name}");
     }
     assert!(!set.contains_key("Upgrade"), "a websocket asks for it");
+    assert!(!set.contains_key("a b") && !set.contains_key("@"), "no names of headers");
     let post = Visit { method: "POST", ..VISIT };
     let Decision::Proxy(proxy) = site.decide(&post, &person) else { panic!("a fetch") };
     assert_eq!(proxy.fallback, None, "what may have been done is not done twice");

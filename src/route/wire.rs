@@ -217,7 +217,7 @@ fn read_targets(node: &Node<'_>, host: Option<&str>, at: &At<'_>, problems: &mut
 }
 
 /// Whether a text can be the name of a header or cookie (RFC 9110 section 5.6.2).
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 

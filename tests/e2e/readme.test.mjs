@@ -62,7 +62,7 @@ async function type(command) {
   return output === "" ? null : JSON.parse(output);
 }
 
-test("the flag of the first five minutes, and what the web page makes of it", async (t) => {
+test("the flag and the canary of the first five minutes, and what the web page makes of it", async (t) => {
   const url = printed.match(/Headgate is ready at (\S+)/)[1];
   let answered;
   const given = () => ({ OWNER: line("owner"), TOKEN: answered?.token });
@@ -79,7 +79,7 @@ test("the flag of the first five minutes, and what the web page makes of it", as
     answered = found.output;
     if (command.startsWith("curl")) assert.equal(answered.status, undefined, `${command}\n${JSON.stringify(answered)}`);
   }
-  assert.equal(list.filter(({ answer }) => answer !== null).length, 2, "answers that README shows");
+  assert.equal(list.filter(({ answer }) => answer !== null).length, 4, "answers that README shows");
 
   const [snippet] = blocks("js", "OpenFeature");
   const [, last, claimed] = snippet.match(/^(OpenFeature\.getClient\(\).*); \/\/ (\w+)$/m);
